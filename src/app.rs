@@ -15,6 +15,7 @@ use crate::known_certificates::FirstCertificates;
 use crate::modes::Switches;
 use crate::picture_controls::PictureControls;
 use crate::probing::Prober;
+use crate::range_pushes::SentRanges;
 use crate::settings::SettingsFile;
 use crate::settings::follow::Followers;
 use crate::supervisor::{GRACE, Supervisor};
@@ -75,6 +76,7 @@ pub struct App {
     packagers: Packagers,
     rtsp: Arc<rtsp::Handle>,
     rtsp_server: rtsp::Server,
+    sent_ranges: SentRanges,
     api: Server,
     /// None on a disk that cannot be written.
     bell: Option<UnixDatagram>,
@@ -167,12 +169,15 @@ impl App {
             controls: controls.clone(),
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
-        let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
+        let (of_tasks, library) = (supervisor.clone(), means.library.clone());
+        let sent_ranges = SentRanges::new(of_tasks, shutdown.clone(), recordings.clone(), library, clock.clone());
+        let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out, &sent_ranges);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
         let (web_live, packagers) =
             WebLive::new(set.clone(), config.webrtc.viewers, means.library.clone(), clock.clone());
         let parts = Parts {
             web_live,
+            sent_ranges: sent_ranges.clone(),
             onvif,
             controls,
             clock: clock.clone(),
@@ -218,6 +223,7 @@ impl App {
             packagers,
             rtsp,
             rtsp_server,
+            sent_ranges,
             api,
             bell,
             update,
@@ -357,6 +363,7 @@ impl App {
             rtsp: self.rtsp.clone(),
             revocations: self.api.revocations(),
             shut_out: self.shut_out,
+            sent_ranges: self.sent_ranges,
         };
         tasks::commands::spawn(&self.supervisor, self.bell, &self.clock, doors)?;
         tasks::certificate::spawn(&self.supervisor, &self.identity, &self.clock)?;
@@ -403,6 +410,7 @@ struct Parts {
     system: Arc<BoxSystem>,
     live: Arc<webrtc::Engine>,
     web_live: Arc<WebLive>,
+    sent_ranges: SentRanges,
     rtsp: Arc<rtsp::Handle>,
     notices: Notices,
     stills: Turns,
@@ -446,6 +454,7 @@ impl Parts {
             web_live: self.web_live.clone(),
             access: Arc::new(self.accounts.clone()),
             archive: Arc::new(self.recordings.clone()),
+            range_pushes: Arc::new(self.sent_ranges.clone()),
             cameras: cameras.clone(),
             announcements: cameras.announcements.clone(),
             update: Arc::new(self.updater.clone()),
@@ -575,10 +584,15 @@ fn obey_changes(
     live: &Arc<webrtc::Engine>,
     rtsp: &Arc<rtsp::Handle>,
     shut_out: &SharedCutOffs,
+    sent: &SentRanges,
 ) -> CutOffs {
     let (accounts, live, rtsp, shut_out) = (accounts.clone(), live.clone(), rtsp.clone(), shut_out.clone());
+    let sent = sent.clone();
     CutOffs::new(move |change| match change {
-        AccessChange::DeviceRevoked(device) => live.end_device(device),
+        AccessChange::DeviceRevoked(device) => {
+            sent.end_device(device);
+            live.end_device(device)
+        }
         AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp, &shut_out),
     })
 }

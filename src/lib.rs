@@ -28,6 +28,7 @@ pub mod pairing_card;
 pub mod picture_controls;
 pub mod probing;
 pub mod pushes;
+pub mod range_pushes;
 mod reader;
 pub mod reload_line;
 pub mod settings;

@@ -2,6 +2,7 @@
 //! and once a minute, since a session also ends by its age, and a bell may not be heard.
 
 use crate::bell;
+use crate::range_pushes::SentRanges;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_api::Revocations;
 use perch_base::backoff::Backoff;
@@ -30,6 +31,7 @@ pub struct Doors {
     pub rtsp: Arc<rtsp::Handle>,
     pub revocations: Revocations,
     pub shut_out: SharedCutOffs,
+    pub sent_ranges: SentRanges,
 }
 
 /// Viewers who were cut off for a while.
@@ -76,12 +78,14 @@ impl Doors {
     fn cut_off_the_gone(&self) -> Result<()> {
         let mut done = reload_stream_passwords(&self.accounts, &self.rtsp, &self.shut_out);
         let sessions = self.live.sessions();
-        let watching: Vec<_> = sessions.iter().flatten().map(|s| (s.device_id, s.camera.clone())).collect();
+        let live = sessions.iter().flatten().map(|s| (s.device_id, s.camera.clone()));
+        let watching: Vec<_> = live.chain(self.sent_ranges.under_way()).collect();
         let connected = self.revocations.connected();
         let all: Vec<_> = connected.iter().chain(watching.iter().map(|(device, _)| device)).copied().collect();
         for device in to_cut_off(&connected, &watching, &self.accounts.principals(&all)?) {
             tracing::info!(%device, "a device lost its access: what it has open ends");
             self.revocations.announce(device);
+            self.sent_ranges.end_device(device);
             done = done.and(self.live.end_device(device));
         }
         sessions.and(done)

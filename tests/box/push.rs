@@ -4,31 +4,35 @@ use crate::settings::{patch, settings};
 use crate::support::client::Client;
 use crate::support::home::{Home, Ports, camera};
 use crate::support::{ffmpeg, s, wait_until};
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::time::Timestamp;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Sound, no recording, no motion.
 const SOUND: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }\n";
 const SILENT: &str = "record = { mode = \"off\" }\nmotion = { enabled = false }\n";
 
 /// Another server as a process, ended with this.
-struct Receiver(Child);
+pub struct Receiver(Child);
 
 impl Receiver {
-    fn start(program: &str, args: &[&str]) -> Self {
+    pub fn start(program: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")))
     }
 
-    /// An RTMP server at `port` that hands on what it is sent.
-    fn nginx(dir: &Path, port: u16) -> Self {
+    /// An RTMP server at `port` that hands on what it is sent, and keeps what is sent to its application `kept`.
+    pub fn nginx(dir: &Path, port: u16) -> Self {
         let conf = dir.join("nginx.conf");
         let text = format!(
             "daemon off; master_process off; error_log stderr; pid {0}/nginx.pid;\n\
              load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\nevents {{ worker_connections 64; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key on; }} }} }}\n",
+             rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key on; }} \
+             application kept {{ live on; record all; record_path {0}; }} }} }}\n",
             dir.display()
         );
         std::fs::write(&conf, text).expect("written");
@@ -36,7 +40,7 @@ impl Receiver {
     }
 
     /// Whatever ffmpeg takes at `url`, three seconds of it, into a file.
-    fn ffmpeg(options: &[&str], url: &str, file: &Path) -> Self {
+    pub fn ffmpeg(options: &[&str], url: &str, file: &Path) -> Self {
         let file = file.display().to_string();
         let mut args = vec!["-v", "error", "-y"];
         args.extend(options);
@@ -44,7 +48,7 @@ impl Receiver {
         Self::start("ffmpeg", &args)
     }
 
-    fn wait(mut self) -> bool {
+    pub fn wait(mut self) -> bool {
         let ended = wait_until("the receiver has its three seconds", s(60), || self.0.try_wait().expect("its state"));
         ended.success()
     }
@@ -63,7 +67,7 @@ fn push_of(client: &Client, id: &str) -> Value {
 }
 
 #[track_caller]
-fn wait_for(client: &Client, id: &str, state: &str) -> Value {
+pub fn wait_for(client: &Client, id: &str, state: &str) -> Value {
     wait_until(&format!("the push of {id} is {state}"), s(60), || {
         Some(push_of(client, id)).filter(|push| push["state"] == state)
     })
@@ -208,4 +212,102 @@ fn targets_come_and_go_by_the_settings_while_others_go_on() {
     change(&json!([])).expect(200);
     assert!(client.json("/api/v1/cameras/a").get("push").is_none());
     assert!(!running.log().contains("S3CRET"), "{}", running.log());
+}
+
+/// From when to when there is something recorded of the camera `a`, once it is so much in all.
+fn recorded(client: &Client, least: Duration) -> (String, String) {
+    let now = SystemClock.utc();
+    let (from, to) = (now.plus_micros(-3_600_000_000), now.plus_micros(3_600_000_000));
+    let path = format!("/api/v1/cameras/a/timeline?from={from}&to={to}");
+    wait_until("so much is recorded", s(60), || {
+        let spans = client.json(&path)["spans"].as_array().cloned()?;
+        let at = |span: &Value, end: &str| Timestamp::parse(span[end].as_str().unwrap_or_default()).expect("a time");
+        let lasts_us: i64 = spans.iter().map(|span| at(span, "end").micros_since(at(span, "start"))).sum();
+        let ends = (at(spans.first()?, "start").to_string(), at(spans.last()?, "end").to_string());
+        (lasts_us >= least.as_micros() as i64).then_some(ends)
+    })
+}
+
+/// Switches the camera `a` off, or on again.
+fn switch_off(client: &Client, off: bool) {
+    let body = json!({ "on": off, "cameras": ["a"] }).to_string();
+    client.send("PUT", "/api/v1/privacy", &[("content-type", "application/json")], body.as_bytes()).expect(200);
+}
+
+/// How the push of a recording is that was begun last.
+fn range_push(client: &Client) -> Value {
+    client.json("/api/v1/cameras/a/push-range")["pushes"][0].clone()
+}
+
+#[test]
+fn a_recorded_range_is_sent_to_nginx_at_its_own_pace_without_its_gaps() {
+    let (port, dir) = (Ports::free().http, tempfile::tempdir().expect("a folder"));
+    let _nginx = Receiver::nginx(dir.path(), port);
+    let continuous =
+        "audio = { source = \"test\" }\nrecord = { mode = \"continuous\" }\nmotion = { enabled = false }\n";
+    let home = Home::new(&camera("a", "test", continuous));
+    let running = home.boot();
+    let client = running.paired();
+    recorded(&client, s(4));
+    // A gap: the camera is off for a while.
+    for on in [true, false] {
+        switch_off(&client, on);
+        let state = if on { "off" } else { "live" };
+        client.wait_for_camera("a", state, s(30));
+        // It is off for long enough to be a gap.
+        let since = Instant::now();
+        wait_until("a gap", s(30), || Some(()).filter(|()| !on || since.elapsed() >= s(2)));
+    }
+    let (from, to) = recorded(&client, s(8));
+    switch_off(&client, true);
+    client.wait_for_camera("a", "off", s(30));
+
+    let url = format!("rtmp://127.0.0.1:{port}/kept/S3CRETKEY");
+    let begun = client.post("/api/v1/cameras/a/push-range", &json!({ "from": from, "to": to, "url": url }));
+    let begun = begun.expect(201).json();
+    let began = Instant::now();
+    let sent = wait_until("it is sent", s(90), || {
+        let push = range_push(&client);
+        assert_ne!(push["state"], "failed", "{push}");
+        Some(push).filter(|push| push["state"] == "sent")
+    });
+    let took = began.elapsed();
+    let recorded_s = begun["recorded_ms"].as_u64().expect("a number") as f64 / 1000.0;
+    assert!(took.as_secs_f64() > recorded_s * 0.8, "at its own pace: {recorded_s} s in {took:?}");
+    assert_eq!(sent["gaps"], 1, "{sent}");
+    assert!(sent["sentence"].as_str().is_some_and(|said| said.contains("is left out")), "{sent}");
+
+    // What was received is what an export of it is.
+    let export = home.dir().join("export.mp4");
+    let mp4 = client.get(&format!("/api/v1/cameras/a/export.mp4?from={from}&to={to}")).expect(200);
+    std::fs::write(&export, &mp4.body).expect("written");
+    let files = || std::fs::read_dir(dir.path()).expect("there").flatten().map(|entry| entry.path());
+    let kept = files().find(|path| path.extension().is_some_and(|end| end == "flv")).expect("nginx kept it");
+    let [kept, export] = [kept, export].map(|path| path.display().to_string());
+    let exported = ffmpeg::decode(&export, &[]);
+    wait_until(&format!("nginx has written all of {exported} pictures"), s(20), || {
+        (ffmpeg::frames(Path::new(&kept)).len() as u64 >= exported).then_some(())
+    });
+    let received = ffmpeg::decode(&kept, &[]);
+    let [got, want] = [&kept, &export].map(|file| ffmpeg::probe(file, &[]).unwrap_or_else(|e| panic!("{file}: {e}")));
+    assert!(got.has("video:h264") && got.has("audio:aac") && got.width == want.width, "{got:?}");
+    println!("{received} pictures of {exported}; {:?} of {:?} s", got.duration, want.duration);
+    assert_eq!(received, exported, "every picture");
+    assert!((got.duration - want.duration).abs() < 1.5, "{got:?} {want:?}");
+
+    // One that is stopped, one that nobody takes.
+    let ask = |url: &str| json!({ "from": from, "to": to, "url": url });
+    let at = |push: &Value| format!("/api/v1/cameras/a/push-range/{}", push["id"]);
+    let second = client.post("/api/v1/cameras/a/push-range", &ask(&url)).expect(201).json();
+    wait_until("it is sent", s(30), || Some(()).filter(|()| range_push(&client)["state"] == "sending"));
+    client.delete(&at(&second)).expect(204);
+    let stopped = wait_until("it stops", s(10), || Some(range_push(&client)).filter(|push| push["state"] == "stopped"));
+    assert!(stopped["sentence"].as_str().is_some_and(|said| said.starts_with("It was stopped after")), "{stopped}");
+    let nobody = format!("rtmp://127.0.0.1:{}/live/S3CRETKEY", Ports::free().http);
+    client.post("/api/v1/cameras/a/push-range", &ask(&nobody)).expect(201);
+    let failed = wait_until("it fails", s(40), || Some(range_push(&client)).filter(|push| push["state"] == "failed"));
+    assert!(failed["sentence"].as_str().is_some_and(|said| said.contains("127.0.0.1 cannot be reached")), "{failed}");
+    client.delete(&at(&failed)).expect(204);
+    let told = [running.log(), client.json("/api/v1/status").to_string(), range_push(&client).to_string()];
+    assert!(told.iter().all(|told| !told.contains("S3CRET")), "{told:?}");
 }

@@ -21,6 +21,7 @@ export const normal = {
   people: 6,
   off: false,
   talk: false,
+  sent: false,
 };
 
 export const admin = {
@@ -124,6 +125,43 @@ const SLOW = "6.5 of 25 frames a second are encoded: lower the camera's size or 
 const TALK = {
   talk: { sink: 'test', echo: 'cancel', max_s: 120, speaker: null, level: null, heard_at: null, problem: '' },
 };
+/** Clips that are sent to servers. */
+export function sentRanges(camera) {
+  const from = Date.now() - 3_600_000;
+  const one = (id, state, sentence, sentMs, server) => ({
+    id,
+    camera,
+    from: iso(from),
+    to: iso(from + 407_000),
+    server,
+    by: 'grandma',
+    state,
+    sentence,
+    sent_ms: sentMs,
+    recorded_ms: 407_000,
+    gaps: 1,
+    gaps_ms: 12_000,
+    began_at: iso(Date.now() - 60_000),
+  });
+  const gap = ' Where nothing is recorded, 12 s, is left out.';
+  return [
+    one(
+      2,
+      'sending',
+      `2 min 43 s of 6 min 47 s are sent.${gap}`,
+      163_000,
+      'rtmps://live.streaming.example/…',
+    ),
+    one(
+      1,
+      'failed',
+      `It broke off after 8 s of 6 min 47 s: relay.local cannot be reached: see whether it runs, and its port.${gap}`,
+      8000,
+      'rtmp://relay.local/…',
+    ),
+  ];
+}
+
 export const announcements = [
   {
     id: '1'.repeat(32),

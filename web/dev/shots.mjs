@@ -89,6 +89,20 @@ const shots = [
       await p.getByTestId('save-clip').click();
     },
   },
+  {
+    name: 'camera-send-clip',
+    path: '/camera/front',
+    settle: 1500,
+    scenario: { sent: true },
+    act: async (p) => {
+      const strip = p.getByTestId('timeline');
+      const size = await strip.boundingBox();
+      await strip.click({ position: { x: size.width * 0.55, y: 40 } });
+      await p.getByTestId('save-clip').click();
+      await p.getByTestId('send-clip').click();
+      await p.getByTestId('sent-ranges').scrollIntoViewIfNeeded();
+    },
+  },
   { name: 'events', path: '/events', settle: 800 },
   { name: 'events-empty', path: '/events', scenario: { empty: true } },
   {

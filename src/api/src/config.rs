@@ -13,6 +13,7 @@ use perch_domain::ports::{
     WebLivePort,
 };
 use perch_domain::probe::ProbePort;
+use perch_domain::push::range::RangePushPort;
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
@@ -68,6 +69,8 @@ pub struct Ports {
     pub access: Arc<dyn AccessPort>,
     /// Recordings and events.
     pub archive: Arc<dyn ArchivePort>,
+    /// Sends what is recorded to other servers.
+    pub range_pushes: Arc<dyn RangePushPort>,
     /// Cameras and the state of the box.
     pub cameras: Arc<dyn CameraPort>,
     /// Stored announcements.

@@ -24,6 +24,7 @@ use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
 use perch_domain::picture_controls::ControlGroup;
 use perch_domain::probe::Weight;
+use perch_domain::push::range::RangeState;
 use perch_domain::push::{PushKind, PushState};
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
@@ -142,6 +143,7 @@ fn words(name: &str) -> Option<Value> {
         "Weight" => json!(Weight::ALL),
         "PushKind" => json!(PushKind::ALL),
         "PushState" => json!(PushState::ALL),
+        "RangeState" => json!(RangeState::ALL),
         "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),

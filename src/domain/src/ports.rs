@@ -9,6 +9,7 @@ use crate::doctor::{HttpsTry, LiveFacts};
 use crate::live_hls::{LiveFile, LiveView};
 use crate::live_window::Reload;
 use crate::log::{LogFilter, LogPage};
+use crate::media::{Packet, VideoCodec};
 use crate::pairing::{CodeOutcome, PairingConfig, UsedCode};
 use crate::picture_controls::SourceControls;
 use crate::rate::DataBudget;
@@ -270,6 +271,17 @@ pub struct Export {
     pub chunks: Box<dyn Iterator<Item = Result<Bytes>> + Send>,
 }
 
+/// What was recorded of a camera in a range, to be sent on as it was captured.
+pub struct Replay {
+    /// How its pictures are encoded.
+    pub codec: VideoCodec,
+    /// Whether there is sound in any of it.
+    pub has_audio: bool,
+    /// Pictures and sound in the order of their time, which begins at 0 and leaves gaps out; a few seconds at a time. Made while they are asked
+    /// for: `next` blocks.
+    pub parts: Box<dyn Iterator<Item = Result<Vec<Packet>>> + Send>,
+}
+
 /// Recordings and events.
 pub trait ArchivePort: Send + Sync {
     /// What is recorded in a range.
@@ -288,6 +300,8 @@ pub trait ArchivePort: Send + Sync {
     fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment>;
     /// One MP4 of everything recorded in a range, without re-encoding. Errors with `NotFound` when there is nothing.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export>;
+    /// Begins to read a range as it was captured. Errors like [`Self::export`].
+    fn replay(&self, camera: &CameraId, range: TimeRange) -> Result<Replay>;
     /// What is kept of each camera that has recordings, those that are no more, too.
     fn kept(&self) -> Result<Vec<KeptOfCamera>>;
     /// What is kept of one.

@@ -32,6 +32,8 @@ pub enum TaskId {
     Vp8(CameraId),
     /// A camera's push to another server, by its place in the camera's list.
     Push(CameraId, usize),
+    /// Sends something recorded to another server, by its place among those that are sent at once.
+    RangePush(usize),
     /// Serves live viewers by WebRTC.
     Live,
     /// Gathers by which addresses viewers reach the box from outside.
@@ -87,7 +89,8 @@ impl TaskId {
             | Self::PictureControls(camera)
             | Self::Vp8(camera)
             | Self::Push(camera, _) => Some(camera),
-            Self::Live
+            Self::RangePush(_)
+            | Self::Live
             | Self::Gathering
             | Self::WebLive
             | Self::Rtsp
@@ -124,6 +127,7 @@ impl fmt::Display for TaskId {
             Self::PictureControls(camera) => write!(f, "picture settings {camera}"),
             Self::Vp8(camera) => write!(f, "VP8 {camera}"),
             Self::Push(camera, place) => write!(f, "push {} {camera}", place + 1),
+            Self::RangePush(place) => write!(f, "push of a recording {}", place + 1),
             Self::Live => f.write_str("live viewing"),
             Self::Gathering => f.write_str("addresses from outside"),
             Self::WebLive => f.write_str("live over HTTPS"),

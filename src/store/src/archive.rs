@@ -3,7 +3,7 @@
 use crate::Recordings;
 use crate::read_back::unreadable;
 use crate::segments::FIRST_THAT_MAY_OVERLAP;
-use crate::{export, gap_rows};
+use crate::{export, gap_rows, replay};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -14,7 +14,7 @@ use perch_domain::archive::{
     TimeRange, Timeline, check_segments, check_stretches,
 };
 use perch_domain::playback;
-use perch_domain::ports::{ArchivePort, Export, OpenSegment};
+use perch_domain::ports::{ArchivePort, Export, OpenSegment, Replay};
 use rusqlite::params;
 use std::time::UNIX_EPOCH;
 
@@ -149,5 +149,9 @@ impl ArchivePort for Recordings {
     /// than one format (another resolution, say), each keyframe brings its own.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export> {
         export::begin(self, camera, range)
+    }
+
+    fn replay(&self, camera: &CameraId, range: TimeRange) -> Result<Replay> {
+        replay::begin(self, camera, range)
     }
 }

@@ -23,20 +23,7 @@ const PAGE: usize = 64;
 
 /// Begins an export. Errors with `NotFound` when nothing is recorded in the range, with `Unsupported` when it is of two codecs.
 pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange) -> Result<Export> {
-    let mut chunks = Chunks {
-        recordings: recordings.clone(),
-        camera: camera.clone(),
-        range,
-        queue: VecDeque::new(),
-        looked_up_to: None,
-        at: None,
-        header: None,
-        format: None,
-        is_mixed: false,
-        clock: TrackClock::default(),
-        ended: false,
-    };
-    let start = chunks.open()?;
+    let (chunks, start) = Chunks::open_range(recordings, camera, range)?;
     let (day, time) = start.file_parts();
     let file_name = format!("{camera}_{day}_{}Z.mp4", &time[..time.len().min(6)]);
     Ok(Export { file_name, chunks: Box::new(chunks) })
@@ -80,7 +67,7 @@ impl TrackClock {
     }
 }
 
-struct Chunks {
+pub(crate) struct Chunks {
     recordings: Recordings,
     camera: CameraId,
     range: TimeRange,
@@ -90,6 +77,7 @@ struct Chunks {
     /// The running file and its next fragment.
     at: Option<(Recorded, usize)>,
     header: Option<Bytes>,
+    head: Option<Head>,
     /// The running file's.
     format: Option<TrackFormat>,
     /// Whether keyframes bring their parameter sets.
@@ -98,7 +86,51 @@ struct Chunks {
     ended: bool,
 }
 
+/// What the header says.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) format: TrackFormat,
+    /// Channels of the sound; 0 when there is none.
+    pub(crate) channels: u8,
+    /// How much later on the video's time line than what is decoded what is shown begins, ticks of its track.
+    pub(crate) delay_ticks: u64,
+}
+
 impl Chunks {
+    /// Finds the beginning of a range, and when that is. Errors like [`begin`].
+    pub(crate) fn open_range(
+        recordings: &Recordings,
+        camera: &CameraId,
+        range: TimeRange,
+    ) -> Result<(Self, Timestamp)> {
+        let mut chunks = Chunks {
+            recordings: recordings.clone(),
+            camera: camera.clone(),
+            range,
+            queue: VecDeque::new(),
+            looked_up_to: None,
+            at: None,
+            header: None,
+            head: None,
+            format: None,
+            is_mixed: false,
+            clock: TrackClock::default(),
+            ended: false,
+        };
+        let start = chunks.open()?;
+        Ok((chunks, start))
+    }
+
+    /// What the header says.
+    pub(crate) fn head(&self) -> Result<Head> {
+        self.head.clone().ok_or_else(|| Error::internal("an export has no header"))
+    }
+
+    /// What the next fragment is of.
+    pub(crate) fn format(&self) -> Option<&TrackFormat> {
+        self.format.as_ref()
+    }
+
     /// Finds the first recording and makes the header; returns when it begins.
     fn open(&mut self) -> Result<Timestamp> {
         let Some(first) = self.next_file()? else {
@@ -118,6 +150,7 @@ impl Chunks {
         let delay_ticks = self.recordings.header_of(&first.0)?.delay_ticks;
         write::init(&format, self.is_mixed, channels, delay_ticks, &mut header)?;
         self.header = Some(header.into());
+        self.head = Some(Head { format: format.clone(), channels, delay_ticks });
         self.format = Some(format);
         self.at = Some(first);
         self.clock.fresh = true;
@@ -171,6 +204,11 @@ impl Chunks {
         if let Some(header) = self.header.take() {
             return Ok(Some(header));
         }
+        self.next_fragment()
+    }
+
+    /// The next fragment, its times on the common time line.
+    pub(crate) fn next_fragment(&mut self) -> Result<Option<Bytes>> {
         let Some((recorded, index)) = self.at.take() else { return Ok(None) };
         let (moof, mut data) = self.recordings.read_fragment(&recorded, index)?;
         self.fit_in(&moof, &mut data)

@@ -45,6 +45,7 @@ mod reading;
 mod reconcile;
 mod recordings;
 mod repair;
+mod replay;
 mod reserve;
 mod reset;
 mod retention;

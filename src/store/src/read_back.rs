@@ -121,7 +121,7 @@ impl Recordings {
 }
 
 /// A sample as an access unit in Annex B, with the header's parameter sets. `None`: it is damaged.
-fn unit_of(codec: VideoCodec, sets: &[Bytes], sample: &[u8]) -> Option<Bytes> {
+pub(crate) fn unit_of(codec: VideoCodec, sets: &[Bytes], sample: &[u8]) -> Option<Bytes> {
     let mut units = Vec::new();
     let mut rest = sample;
     while let Some((prefix, after)) = rest.split_at_checked(4) {

@@ -22,3 +22,22 @@ export const pushWords = {
   sending: (sent: string) => `Sending; ${sent} so far.`,
   failing: (why: string) => `Does not work, and is tried again: ${why}`,
 } as const;
+
+// The words of sending a clip to another server.
+export const rangeWords = {
+  open: 'Send to a server',
+  title: 'Send this clip to a server',
+  lead: 'It is played to the server as fast as it was recorded: a streaming service shows it to its viewers as if it were live. It leaves the house.',
+  address: 'Address of the server',
+  addressHint: 'rtmp://host/app/KEY or rtmps://host/app/KEY. It is used for this clip alone and not kept.',
+  needsAddress: 'Write the whole address, such as rtmp://host/live/KEY.',
+  send: 'Send',
+  sending: 'Sending…',
+  listed: 'Clips sent to servers',
+  what: (from: string, to: string, server: string) => `${from} to ${to}, to ${server}`,
+  progress: (server: string) => `How much of it was sent to ${server}`,
+  stop: 'Stop',
+  stopOf: (server: string) => `Stop sending to ${server}`,
+  forget: 'Remove',
+  forgetOf: (server: string) => `Remove what was sent to ${server} from the list`,
+} as const;

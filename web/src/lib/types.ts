@@ -21,6 +21,7 @@ export type PairingCode = Schemas['PairingCode'];
 
 export type CameraInfo = Schemas['Camera'];
 export type PushStatus = Schemas['PushStatus'];
+export type RangePush = Schemas['RangePush'];
 export type CameraHealth = Schemas['CameraHealth'];
 export type CameraState = CameraHealth['state'];
 export type RecordingStatus = Schemas['RecordingStatus'];

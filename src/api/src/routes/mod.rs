@@ -13,6 +13,7 @@ mod modes;
 mod people;
 mod playback;
 mod probe;
+mod push_range;
 mod recordings;
 mod session;
 mod settings;

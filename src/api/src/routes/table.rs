@@ -1,8 +1,8 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
 use super::{
-    announcements, backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings,
-    session, settings, system, talk, update, web_live,
+    announcements, backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, push_range,
+    recordings, session, settings, system, talk, update, web_live,
 };
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, File, Json, Large, Nothing, Patch, Text};
@@ -302,6 +302,15 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/cameras/{camera}/export.mp4", permission: LookBack, about: Camera,
         summary: "A range as one MP4",
         query: &[START, END], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(playback::export) },
+    Route { method: POST, path: "/api/v1/cameras/{camera}/push-range", permission: LookBack, about: Camera,
+        summary: "Send what is recorded in a range to an RTMP server, at its own pace; two at once in all",
+        query: &[], takes: Json("PushRangeRequest"), gives: json(201, "RangePush"), handler: || post(push_range::begin) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/push-range", permission: LookBack, about: Camera,
+        summary: "Ranges that are being sent, and the last that were",
+        query: &[], takes: Nothing, gives: json(200, "RangePushes"), handler: || get(push_range::list) },
+    Route { method: DELETE, path: "/api/v1/cameras/{camera}/push-range/{push}", permission: LookBack, about: Camera,
+        summary: "Stop one, or forget one that is over; for whoever began it, and who manages the box",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(push_range::end) },
     Route { method: GET, path: "/api/v1/cameras/{camera}/segments/{file}", permission: LookBack, about: Camera,
         summary: "A recorded file, `{segment}.mp4`, by ranges",
         query: &[], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(playback::segment) },

@@ -27,6 +27,7 @@ impl Parts<'_> {
             ("{view}", "main"),
             ("{camera}", self.camera),
             ("{event}", self.event),
+            ("{push}", "1"),
             ("{file}", self.file),
             ("{lease}", &self.lease),
         ];
@@ -45,11 +46,16 @@ fn queries(path: &str) -> Vec<&'static str> {
     }
 }
 
+/// Ten minutes of recordings, sent to a server.
+const PUSH_RANGE: &str =
+    r#"{"from":"2026-05-01T12:00:00Z","to":"2026-05-01T12:10:00Z","url":"rtmp://nobody/live/key"}"#;
+
 /// What kind of body the route of a path takes, and one that it takes.
 fn body_for(path: &str) -> (&'static str, &'static str) {
     let path = path.split('?').next().unwrap_or_default();
     match path.rsplit('/').next().unwrap_or_default() {
         "whep" => ("application/sdp", "v=0\r\n"),
+        "push-range" => ("application/json", PUSH_RANGE),
         "picture" => ("application/json", "{\"on\": true}"),
         _ if path.starts_with("/api/v1/live/") => ("application/trickle-ice-sdpfrag", "a=candidate"),
         _ => ("application/json", "{}"),

@@ -15,6 +15,7 @@ mod people;
 mod plain;
 mod ports;
 mod probe;
+mod push_range;
 mod requests;
 mod revoked;
 mod server;

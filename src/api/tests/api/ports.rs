@@ -22,6 +22,7 @@ pub fn ports(
         web_live: fake.clone(),
         access: fake.clone(),
         archive: fake.clone(),
+        range_pushes: fake.range_pushes.clone(),
         cameras: fake.clone(),
         update: fake.update.clone(),
         announcements: fake.announcements.clone(),

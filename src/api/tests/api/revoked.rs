@@ -15,6 +15,10 @@ use tokio_rustls::client::TlsStream;
 /// The account and the stream password that the routes are about.
 const NAME: &str = "nobody";
 
+/// An hour of recordings, sent to a server.
+const PUSH_RANGE: &str =
+    r#"{"from":"2026-05-01T12:00:00Z","to":"2026-05-01T13:00:00Z","url":"rtmp://ghost/live/S3CRET"}"#;
+
 /// A body that this route takes. A new route must be added here by hand.
 fn body_of(route: &Route) -> &'static str {
     match (route.method.as_str(), route.path) {
@@ -31,6 +35,7 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/stream-passwords") => r#"{"name":"ghost"}"#,
         ("POST", "/api/v1/cameras/{camera}/whep" | "/api/v1/cameras/{camera}/whip") => "v=0\r\n",
         ("POST", "/api/v1/cameras/{camera}/announce") => r#"{"name":"chime"}"#,
+        ("POST", "/api/v1/cameras/{camera}/push-range") => PUSH_RANGE,
         ("POST", "/api/v1/announcements") => "RIFF",
         ("PATCH", "/api/v1/live/{lease}") => "a=candidate:restart\r\n",
         ("PUT", "/api/v1/live/{lease}/picture") => r#"{"on":false}"#,
@@ -66,6 +71,7 @@ fn done(rig: &Rig) -> String {
     let s = rig.fake.state();
     let (installed, made) = (rig.fake.update.installed(), (rig.fake.settings.made(), rig.fake.system.asked()));
     let (leases, kept) = ((&s.leases, &s.sound_only), rig.fake.announcements.list());
+    let kept = (kept, rig.fake.range_pushes.under_way());
     let parts = (&s.users, &s.stream_passwords, &s.codes, leases, installed, made, kept);
     format!("{parts:?}")
 }

@@ -4,6 +4,7 @@ use crate::identity::FakeIdentity;
 use crate::modes::FakeModes;
 pub use crate::ports::ports;
 use crate::probe::FakeProbe;
+use crate::push_range::FakeRangePushes;
 use crate::settings::FakeSettings;
 use crate::system::FakeSystem;
 use crate::talk::FakeAnnouncements;
@@ -99,6 +100,7 @@ pub struct Fake {
     pub cut_offs: Arc<Mutex<CutOffViewers>>,
     pub floor: Arc<Mutex<Floor>>,
     pub announcements: Arc<FakeAnnouncements>,
+    pub range_pushes: Arc<FakeRangePushes>,
     pub system: Arc<FakeSystem>,
     pub modes: Arc<FakeModes>,
     by: Option<Principal>,
@@ -471,6 +473,9 @@ impl ArchivePort for Fake {
             Ok(Bytes::from(vec![i as u8; 64 * 1024]))
         });
         Ok(Export { file_name: "front\r\n\"x\".mp4".into(), chunks: Box::new(chunks) })
+    }
+    fn replay(&self, _: &CameraId, _: TimeRange) -> Result<Replay> {
+        gone("recording")
     }
 }
 

@@ -15,6 +15,7 @@ pub fn fill(path: &str) -> String {
         ("{lease}", hex),
         ("{announcement}", hex),
         ("{event}", "7"),
+        ("{push}", "1"),
         ("{view}", "main"),
         ("{file}", "1.mp4"),
         ("{name}", "nobody"),

@@ -1,6 +1,9 @@
-//! Pushing a camera to another server: what is said of it. Where to is in [`target`], as what in [`plan`], when an attempt ends in [`watch`].
+//! Pushing a camera to another server: what is said of it. Where to is in [`target`], as what in [`plan`], when an attempt ends in [`watch`]. Of
+//! what is recorded: [`range`], and at which pace [`pace`].
 
+pub mod pace;
 pub mod plan;
+pub mod range;
 pub mod target;
 pub mod watch;
 

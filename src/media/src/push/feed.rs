@@ -27,56 +27,40 @@ pub(super) struct Fed {
     pub is_foreign: bool,
 }
 
-struct State {
-    fed: Fed,
+/// The ways into a push's pipeline.
+pub(super) struct Entries {
+    video: AppSrc,
+    audio: Option<AppSrc>,
+    /// What was put in last: pictures, sound.
     last: [Option<ClockTime>; 2],
 }
 
-/// Feeds one push, from the next keyframe on, until it is dropped.
-pub(super) struct Feed {
-    state: Arc<Mutex<State>>,
-    _attachment: Attachment,
-}
+impl Entries {
+    pub fn new(video: AppSrc, audio: Option<AppSrc>) -> Self {
+        Self { video, audio, last: [None; 2] }
+    }
 
-impl Feed {
-    pub fn attach(hub: &Arc<Hub>, plan: PushPlan, video: AppSrc, audio: Option<AppSrc>) -> Self {
-        let state = Arc::new(Mutex::new(State { fed: Fed::default(), last: [None; 2] }));
-        let video_pad = video.static_pad("src");
-        let wants_sound = plan.has_audio && audio.is_some();
-        let sink = FeedSink { plan, video, audio, state: state.clone() };
-        let attachment = hub.attach(plan.stream, wants_sound, "push", Box::new(sink));
-        hub.request_keyframe(plan.stream);
-        // A server that lost its picture, or got one more viewer, says so.
-        let (asked, stream) = (Arc::downgrade(hub), plan.stream);
-        if let Some(pad) = video_pad {
-            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-                let wants = info.event().is_some_and(|event| {
-                    event.structure().is_some_and(|structure| structure.name() == "GstForceKeyUnit")
-                });
-                if let Some(hub) = asked.upgrade().filter(|_| wants) {
-                    hub.request_keyframe(stream);
-                }
-                gst::PadProbeReturn::Ok
-            });
+    /// Whether more waits than the other server keeps up with.
+    pub fn is_full(&self) -> bool {
+        self.video.current_level_time() > MAX_QUEUED
+    }
+
+    /// Puts in a packet of this moment.
+    pub fn put(&mut self, packet: &Packet, discontinuity: bool) -> Receipt {
+        match (packet.track, self.last[0]) {
+            // Whoever describes or mixes both halves waits for something of both.
+            (Track::Video, None) => {
+                let silence = Packet::new(Track::Audio, bytes::Bytes::from_static(&SILENCE), packet.pts, true);
+                self.put_in(&silence, true);
+            }
+            // Sound before the first picture belongs to nothing that is shown.
+            (Track::Audio, None) => return Receipt::Taken,
+            _ => {}
         }
-        Self { state, _attachment: attachment }
+        self.put_in(packet, discontinuity)
     }
 
-    pub fn fed(&self) -> Fed {
-        lock(&self.state).fed
-    }
-}
-
-/// The hub's end of a feed.
-struct FeedSink {
-    plan: PushPlan,
-    video: AppSrc,
-    audio: Option<AppSrc>,
-    state: Arc<Mutex<State>>,
-}
-
-impl FeedSink {
-    fn push(&self, state: &mut State, packet: &Packet, discontinuity: bool) -> Receipt {
+    fn put_in(&mut self, packet: &Packet, discontinuity: bool) -> Receipt {
         let app = match packet.track {
             Track::Video => &self.video,
             Track::Audio => match &self.audio {
@@ -85,7 +69,7 @@ impl FeedSink {
             },
         };
         let mut buffer = gst::Buffer::from_slice(packet.data.clone());
-        let last = &mut state.last[usize::from(packet.track == Track::Audio)];
+        let last = &mut self.last[usize::from(packet.track == Track::Audio)];
         let at = time::from_mono(packet.pts);
         let at = last.map_or(at, |last| at.max(last + MIN_STEP));
         if let Some(buffer) = buffer.get_mut() {
@@ -105,36 +89,78 @@ impl FeedSink {
             Err(_) => Receipt::Closed,
         }
     }
+
+    /// Nothing more comes.
+    pub fn end(&self) {
+        // It is refused only while the pipeline ends.
+        for app in [Some(&self.video), self.audio.as_ref()].into_iter().flatten() {
+            let _ = app.end_of_stream();
+        }
+    }
+}
+
+/// Feeds one push, from the next keyframe on, until it is dropped.
+pub(super) struct Feed {
+    fed: Arc<Mutex<Fed>>,
+    _attachment: Attachment,
+}
+
+impl Feed {
+    pub fn attach(hub: &Arc<Hub>, plan: PushPlan, video: AppSrc, audio: Option<AppSrc>) -> Self {
+        let fed = Arc::new(Mutex::new(Fed::default()));
+        let video_pad = video.static_pad("src");
+        let wants_sound = plan.has_audio && audio.is_some();
+        let sink = FeedSink { plan, entries: Entries::new(video, audio), fed: fed.clone() };
+        let attachment = hub.attach(plan.stream, wants_sound, "push", Box::new(sink));
+        hub.request_keyframe(plan.stream);
+        // A server that lost its picture, or got one more viewer, says so.
+        let (asked, stream) = (Arc::downgrade(hub), plan.stream);
+        if let Some(pad) = video_pad {
+            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+                let wants = info.event().is_some_and(|event| {
+                    event.structure().is_some_and(|structure| structure.name() == "GstForceKeyUnit")
+                });
+                if let Some(hub) = asked.upgrade().filter(|_| wants) {
+                    hub.request_keyframe(stream);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        Self { fed, _attachment: attachment }
+    }
+
+    pub fn fed(&self) -> Fed {
+        *lock(&self.fed)
+    }
+}
+
+/// The hub's end of a feed.
+struct FeedSink {
+    plan: PushPlan,
+    entries: Entries,
+    fed: Arc<Mutex<Fed>>,
 }
 
 impl Sink for FeedSink {
     fn offer(&mut self, delivery: Delivery) -> Receipt {
         let packet = &delivery.packet;
-        let mut state = lock(&self.state);
         if packet.track == Track::Video {
-            state.fed.pictures += 1;
+            let mut fed = lock(&self.fed);
+            fed.pictures += 1;
             if packet.codec.is_some_and(|codec| codec != self.plan.codec) {
-                state.fed.is_foreign = true;
+                fed.is_foreign = true;
                 return Receipt::Taken;
             }
-            if self.video.current_level_time() > MAX_QUEUED {
+            if self.entries.is_full() {
                 return Receipt::Full;
             }
-            if state.last[0].is_none() && self.audio.is_some() {
-                // Whoever describes or mixes both halves waits for something of both.
-                let silence = Packet::new(Track::Audio, bytes::Bytes::from_static(&SILENCE), packet.pts, true);
-                self.push(&mut state, &silence, true);
-            }
-        } else if state.last[0].is_none() {
-            // Sound before the first picture belongs to nothing that is shown.
-            return Receipt::Taken;
         }
-        self.push(&mut state, packet, delivery.discontinuity)
+        self.entries.put(packet, delivery.discontinuity)
     }
 }
 
 impl Drop for FeedSink {
     fn drop(&mut self) {
-        lock(&self.state).fed.is_cut_off = true;
+        lock(&self.fed).is_cut_off = true;
     }
 }

@@ -1,5 +1,6 @@
 //! The pipeline of a push: the camera's encoded pictures, its sound as the protocol wants it, and the way out.
 
+use super::feed::Entries;
 use super::whip;
 use crate::capture::parts::{add, link};
 use crate::pipeline::{self, Library};
@@ -12,7 +13,7 @@ use perch_domain::media::VideoCodec;
 use perch_domain::push::plan::PushPlan;
 use perch_domain::push::{PushKind, PushTarget};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How much later than its picture sound may come from the hub: encoders, and what a network camera jitters.
 const SOUND_LATE_MS: i64 = 500;
@@ -30,6 +31,26 @@ pub(super) struct Out {
     pub whip: Option<gst::Element>,
     /// What was handed to the network so far, bytes.
     pub passed_bytes: Arc<AtomicU64>,
+    /// Ends the silence that sound is mixed into, for what has an end.
+    silence: Option<gst::Element>,
+    /// Set once all that has an end was handed to the network.
+    pub is_through: Arc<AtomicBool>,
+}
+
+impl Out {
+    /// Nothing comes after what `entries` were given.
+    pub fn end(&self, entries: &Entries) {
+        entries.end();
+        if let Some(silence) = &self.silence {
+            silence.send_event(gst::event::Eos::new());
+        }
+    }
+
+    /// What lies in the connection to an RTMP server, by what was written to it so far, bytes; `None` of another.
+    pub fn written_bytes(&self) -> Option<u64> {
+        let sink = self.pipeline.by_name("out").filter(|sink| sink.has_property("stats"))?;
+        sink.property::<Option<gst::Structure>>("stats")?.get("out-bytes-total").ok()
+    }
 }
 
 /// Builds it. Errors with `Invalid` where a plug-in is missing or a replaced file does not fit.
@@ -88,13 +109,23 @@ pub(super) fn build(library: &Library, target: &PushTarget, plan: PushPlan) -> R
             count(&entry, &passed_bytes);
         }
     }
+    let is_through = Arc::new(AtomicBool::new(false));
     if makes_aac {
-        count(&pipeline::pad_of(&out, "out", "sink")?, &passed_bytes);
+        let last = pipeline::pad_of(&out, "out", "sink")?;
+        count(&last, &passed_bytes);
+        let ends = is_through.clone();
+        last.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+                ends.store(true, Ordering::SeqCst);
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
     let video = pipeline::typed(&pictures, "video", "an appsrc")?;
     let audio = sound.as_ref().map(|sound| pipeline::typed(sound, "audio", "an appsrc")).transpose()?;
     let whip = is_whip.then(|| pipeline::element(&out, "mux")).transpose()?;
-    Ok(Out { pipeline, video, audio, whip, passed_bytes })
+    let silence = sound.filter(|_| makes_aac).and_then(|sound| sound.by_name("silence"));
+    Ok(Out { pipeline, video, audio, whip, passed_bytes, silence, is_through })
 }
 
 /// Errors with `Invalid` and the package where a plug-in is missing.
@@ -130,6 +161,10 @@ fn count(pad: &gst::Pad, passed_bytes: &Arc<AtomicU64>) {
     let piece = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(piece, move |_, info| {
         let bytes = match &info.data {
+            // RTMP's sink takes headers before anybody is reached.
+            Some(gst::PadProbeData::Buffer(buffer)) if buffer.flags().contains(gst::BufferFlags::HEADER) => {
+                return gst::PadProbeReturn::Ok;
+            }
             Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
             Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|buffer| buffer.size()).sum(),
             _ => 0,

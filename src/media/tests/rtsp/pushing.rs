@@ -78,14 +78,14 @@ impl Drop for Recorder {
 }
 
 /// One attempt on a thread of its own, and how it was.
-struct Attempt {
-    states: Arc<std::sync::Mutex<Vec<(PushState, u64)>>>,
+pub struct Attempt {
+    pub states: Arc<std::sync::Mutex<Vec<(PushState, u64)>>>,
     end: Trigger,
-    runs: std::thread::JoinHandle<perch_base::Result<PushEnd>>,
+    pub runs: std::thread::JoinHandle<perch_base::Result<PushEnd>>,
 }
 
 impl Attempt {
-    fn start(camera: &Camera, url: &str, has_audio: bool) -> Self {
+    pub fn start(camera: &Camera, url: &str, has_audio: bool) -> Self {
         let target = PushTarget::of(url, Stream::Main).expect("valid");
         let plan = PushPlan { stream: Stream::Main, codec: perch_domain::media::VideoCodec::H264, has_audio };
         let order = PushOrder { hub: camera.hub.clone(), target, plan };

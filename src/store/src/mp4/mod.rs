@@ -1,10 +1,12 @@
 //! Fragmented MP4 as the box records it: one `avc1` or `hvc1` track and at most one `Opus` track. Writing is in `write`, reading (of files
-//! that may be damaged or hostile) in `read`; `format` and `opus` know what is inside the packets.
+//! that may be damaged or hostile) in `read`; `samples` tells what a fragment
+//! says of each packet, `format` and `opus` know what is inside them.
 
 pub(crate) mod format;
 pub(crate) mod live;
 pub(crate) mod opus;
 pub(crate) mod read;
+pub(crate) mod samples;
 pub(crate) mod write;
 
 /// Track id of the video.

@@ -30,7 +30,7 @@ const MAX_FRAGMENT_BYTES: u64 = MAX_PICTURES_BYTES as u64 + (64 << 20);
 /// may be set to.
 const MAX_END_S: i64 = 2 * LONGEST_FILE.as_secs() as i64;
 
-fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
@@ -288,7 +288,7 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
 }
 
 /// Says of a sample that decoding cannot start at it (ISO/IEC 14496-12, 8.8.3.1).
-const NOT_SYNC: u32 = 0x1_0000;
+pub(super) const NOT_SYNC: u32 = 0x1_0000;
 
 /// A parsed `trun`; its entries (length, size, ...) begin at `entries_at` of its body.
 struct Samples {
@@ -489,6 +489,12 @@ fn read_init(file: &File, file_bytes: u64) -> io::Result<Result<Init, Refused>> 
 /// Reads a file's header alone.
 pub(crate) fn init_of(file: &File) -> io::Result<Result<Init, Refused>> {
     read_init(file, file.metadata()?.len())
+}
+
+/// The head of a whole fragment in memory, parsed and as bytes.
+pub(crate) fn moof_in(fragment: &[u8]) -> Option<(Moof, &[u8])> {
+    let head = fragment.get(..u32_at(fragment, 0)? as usize)?;
+    Some((Moof::parse(head)?, head))
 }
 
 /// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.

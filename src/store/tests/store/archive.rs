@@ -6,8 +6,9 @@ use perch_base::ids::{CameraId, EventId};
 use perch_base::time::MonoTime;
 use perch_domain::access::CameraGrant;
 use perch_domain::archive::{EventFilter, GapCause, TimeRange};
+use perch_domain::media::{Packet, Track, VideoCodec};
 use perch_domain::motion::Cause;
-use perch_domain::ports::ArchivePort;
+use perch_domain::ports::{ArchivePort, Replay};
 use perch_domain::retention::RetentionConfig;
 use perch_store::{Store, TrackFormat};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,49 @@ fn an_export_is_one_file_that_plays() {
         store.recordings().export(&camera(), range(6.0, 9.0)).err().map(|e| e.kind()),
         Some(ErrorKind::NotFound)
     );
+}
+
+/// What a replay gives: parts one after the other.
+fn replayed(store: &Store, range: TimeRange) -> (Replay, Vec<Packet>) {
+    let mut replay = store.recordings().replay(&camera(), range).expect("recorded");
+    let packets = replay.parts.by_ref().flat_map(|part| part.expect("a part")).collect();
+    (replay, packets)
+}
+
+#[test]
+fn a_replay_gives_what_was_captured_without_the_gaps() {
+    let b = TestStore::new();
+    let store = b.open();
+    for n in [0..3, 3..6, 9..11] {
+        record(&store, n, None);
+    }
+    let (replay, packets) = replayed(&store, range(0.0, 99.0));
+    assert_eq!((replay.codec, replay.has_audio), (VideoCodec::H264, true));
+    let of = |track| packets.iter().filter(move |p| p.track == track);
+    assert_eq!((of(Track::Video).count(), of(Track::Audio).count()), (8 * FPS as usize, 400));
+    assert!(packets.iter().map(|p| p.pts).is_sorted(), "in the order of their time");
+    let video: Vec<_> = of(Track::Video).collect();
+    assert_eq!(video[0].pts, MonoTime(0));
+    let steps = video.windows(2).map(|two| two[1].pts.since(two[0].pts));
+    let step = Duration::from_secs(1) / FPS as u32;
+    assert!(steps.clone().all(|s| s.abs_diff(step) < Duration::from_millis(2)), "{:?}", steps.max());
+    assert!(video.iter().enumerate().all(|(n, p)| p.keyframe == (n % FPS as usize == 0)), "one a second");
+    // Parameter sets before every keyframe: what begins anywhere decodes.
+    let path = b.dir.path().join("replay.h264");
+    for from in [0, 3 * FPS as usize] {
+        let bytes: Vec<u8> = video[from..].iter().flat_map(|p| p.data.to_vec()).collect();
+        std::fs::write(&path, bytes).expect("written");
+        let decoded: usize = widths(&path).into_iter().map(|(_, count)| count).sum();
+        assert_eq!(decoded, 8 * FPS as usize - from);
+    }
+    let (_, packets) = replayed(&store, range(1.5, 4.2));
+    assert_eq!(
+        packets.iter().filter(|p| p.track == Track::Video).count(),
+        4 * FPS as usize,
+        "from the keyframe before"
+    );
+    let nothing = store.recordings().replay(&camera(), range(6.0, 9.0)).err().map(|e| e.kind());
+    assert_eq!(nothing, Some(ErrorKind::NotFound));
 }
 
 #[test]
