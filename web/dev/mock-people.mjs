@@ -90,6 +90,8 @@ const live = (scenario) => {
       available_bps: 700_000,
       loss: 0.002,
       round_trip_ms: 42,
+      sent_bps: 640_000,
+      relayed: false,
     })),
     over_https: watching.slice(0, 1).map((one) => ({
       transport: 'hls',

@@ -88,6 +88,7 @@ pub mod settings;
 pub mod setup;
 pub mod sign_in;
 pub mod sound_level;
+pub mod speech;
 pub mod stamps;
 pub mod status;
 pub mod still;

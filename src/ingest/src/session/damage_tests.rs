@@ -4,7 +4,7 @@ use super::{Output, Quirks, Session, Settings};
 use crate::wire::framed;
 use crate::wire::url::CameraUrl;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::Transport;
+use perch_domain::ingest::{SpeechFrame, Transport};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -77,22 +77,35 @@ fn damaged(line: &mut Vec<u8>, damage: &Damage) {
     }
 }
 
-/// Plays a session against what the camera says; how many pieces came of it.
-fn play(says: &[Vec<u8>], step: usize) -> usize {
+/// The same of one with a loudspeaker, that is spoken to.
+fn is_told() -> Vec<Vec<u8>> {
+    let mut all = says();
+    let of_speech = String::from_utf8_lossy(&all[2]).replace("a=control:track2", "a=sendonly\r\na=control:track2");
+    let sdp = of_speech.split("\r\n\r\n").nth(1).map_or(0, str::len);
+    let head = format!("RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Type: application/sdp\r\nContent-Length: {sdp}");
+    all[2] = [head.as_bytes(), &of_speech.as_bytes()[of_speech.find("\r\n\r\n").unwrap_or_default()..]].concat();
+    all
+}
+
+/// Plays a session against what the camera says, and speaks to it where it is to be; how many pieces came of it, and how often was spoken.
+fn play(says: &[Vec<u8>], step: usize, speaks: bool) -> (usize, usize) {
     let url = CameraUrl::parse("rtsp://me:secret@cam/live").expect("a URL");
     let (transport, quirks) = (Transport::Auto, Quirks::default());
     let mut now = MonoTime(1);
     let peer = [127, 0, 0, 1].into();
-    let settings = Settings { url, transport, sound: true, speaks: false, client_nonce: "c".into(), peer, quirks };
+    let settings = Settings { url, transport, sound: true, speaks, client_nonce: "c".into(), peer, quirks };
     let mut session = Session::new(now, settings);
-    let mut taken = 0;
+    let (mut taken, mut said) = (0, 0);
     let mut after = |session: &mut Session, now: MonoTime| {
         let mut is_over = false;
         while let Some(output) = session.poll() {
             match output {
                 Output::Connect(_) => session.connected(now),
                 Output::OpenPorts(_) => session.opened(now, Ok((5000, 5001))),
-                Output::Send(bytes) => assert!(!bytes.windows(6).any(|w| w == b"secret")),
+                Output::Send(bytes) => {
+                    assert!(!bytes.windows(6).any(|w| w == b"secret"));
+                    said += usize::from(bytes.len() == 4 + 12 + 160);
+                }
                 Output::End(_) => is_over = true,
                 _ => {}
             }
@@ -118,8 +131,9 @@ fn play(says: &[Vec<u8>], step: usize) -> usize {
         for part in line.chunks(step) {
             session.buffer().extend_from_slice(part);
             session.read(now);
+            session.say(&SpeechFrame { samples: vec![7; 160], time: now.0 as u32, begins: false });
             if tick(&mut session, &mut now, Duration::from_millis(20)) {
-                return taken;
+                return (taken, said);
             }
         }
     }
@@ -127,23 +141,31 @@ fn play(says: &[Vec<u8>], step: usize) -> usize {
         session.stop(now);
         assert!(tick(&mut session, &mut now, Duration::from_secs(2)), "it ends");
     }
-    taken
+    (taken, said)
 }
 
 #[test]
 fn undamaged_it_plays() {
-    assert!(play(&says(), 1000) > 1);
-    assert!(play(&says(), 1) > 1);
+    for step in [1000, 1] {
+        let (taken, said) = play(&says(), step, false);
+        assert!(taken > 1 && said == 0, "{taken} pieces, {said} times");
+        let (taken, said) = play(&is_told(), step, true);
+        assert!(taken <= 1 && said >= 40, "{taken} pieces, {said} times: no picture is taken");
+    }
 }
 
 proptest! {
     #[test]
-    fn damaged_it_ends(what in proptest::collection::vec((any::<usize>(), damage()), 1..12), step in 1..300usize) {
-        let mut says = says();
+    fn damaged_it_ends(
+        what in proptest::collection::vec((any::<usize>(), damage()), 1..12),
+        step in 1..300usize,
+        speaks in any::<bool>(),
+    ) {
+        let mut says = if speaks { is_told() } else { says() };
         for (line, damage) in &what {
             let line = line % says.len();
             damaged(&mut says[line], damage);
         }
-        play(&says, step);
+        play(&says, step, speaks);
     }
 }

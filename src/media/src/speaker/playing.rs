@@ -13,7 +13,7 @@ use perch_base::clock::SharedClock;
 use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::sound_level::Ear;
-use perch_domain::talk::Spliced;
+use perch_domain::speech::Spliced;
 use perch_domain::talkback::TalkSink;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;

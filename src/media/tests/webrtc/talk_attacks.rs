@@ -5,6 +5,7 @@ use super::talking::{Door, Offered, ask, request, test_sink};
 use super::*;
 use perch_domain::ports::TalkAnswer;
 use perch_domain::talk::WhenBusy;
+use std::net::SocketAddr;
 use std::process::Command;
 
 /// Sessions end with their lease.
@@ -175,4 +176,90 @@ fn of_many_who_ask_at_once_one_speaks() {
     assert_eq!(over.iter().filter(|lease| door.speaker.is_held_by(**lease)).count(), 1);
     bench.until("one is left", |b| b.engine.stats().sessions <= 1);
     assert_eq!(bench.engine.stats().undrained, 0);
+}
+
+/// Sends what `make` makes of 0, 1, 2, … from `socket`, as fast as it goes, until it is stopped; how many that were.
+fn flood(socket: &UdpSocket, to: SocketAddr, stop: &AtomicBool, make: impl Fn(u32) -> Vec<u8>) -> u32 {
+    let mut sent = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let _ = socket.send_to(&make(sent), to);
+        sent += 1;
+    }
+    sent
+}
+
+/// CPU time of the engine's thread so far.
+fn engine_cpu() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").expect("proc").flatten();
+    let read = |thread: &std::fs::DirEntry, file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+    let of = threads.filter(|thread| read(thread, "comm").trim() == "webrtc");
+    // Its nanoseconds on a processor (proc(5), schedstat).
+    let spent = |thread| read(&thread, "schedstat").split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+    Duration::from_nanos(of.map(spent).sum())
+}
+
+/// Whoever reaches the port can send what looks like media, like handshakes and like questions of strangers; whoever speaks, the same from the very
+/// address that their session has.
+#[test]
+fn a_flooded_port_goes_on_serving_who_speaks_and_who_watches() {
+    let bench = Bench::new();
+    let door = Door::new(&bench, test_sink());
+    let (_, watching) = bench.watch(device(), Stream::Main);
+    watching.until("a picture", |s| s.frames > 10);
+    let offered = Offered::new();
+    let own = offered.socket();
+    let asked = bench.engine.talk(request("anna", device(), &offered.sdp, WhenBusy::Refuse)).expect("asked");
+    let TalkAnswer::Speaks(answer) = asked else { panic!("nobody else speaks") };
+    let _talker = offered.go(&answer.sdp);
+    door.until("it is loud", Door::is_loud);
+    let foreign = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let to = bench.engine.local_addr();
+    let rtp = |n: u32| {
+        let [_, _, a, b] = n.to_be_bytes();
+        [&[0x90, 111, a, b][..], &n.to_be_bytes(), &[7; 4], &[0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0], &[a; 160]].concat()
+    };
+    let dtls = |n: u32| [&[22, 254, 253, 0, 0][..], &[0; 6], &[0, 200], &n.to_be_bytes(), &[9; 196]].concat();
+    let stun = |n: u32| {
+        let head = [0, 1, 0, 20, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0];
+        [&head[..], &n.to_be_bytes(), &[0, 6, 0, 16], b"abcdefg:hijklmno"].concat()
+    };
+    let quiet = (Instant::now(), engine_cpu());
+    let frames = watching.seen().frames;
+    watching.until("a second", |s| s.frames > frames + 30);
+    let busy_before = (engine_cpu() - quiet.1).as_secs_f64() / quiet.0.elapsed().as_secs_f64();
+    for (what, socket, make) in [
+        ("media from nowhere", &foreign, &rtp as &(dyn Fn(u32) -> Vec<u8> + Sync)),
+        ("questions of strangers", &foreign, &stun),
+        ("media by the speaker's own way", &own, &rtp),
+        ("handshakes by the speaker's own way", &own, &dtls),
+    ] {
+        let stop = AtomicBool::new(false);
+        let (from, before) = (Instant::now(), (engine_cpu(), watching.seen(), bench.engine.stats()));
+        let sent = std::thread::scope(|scope| {
+            let floods = scope.spawn(|| flood(socket, to, &stop, make));
+            // A panic here must not leave the flood going.
+            let goes_on = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                watching.until(what, |s| s.frames > before.1.frames + 90);
+                door.until(what, Door::is_loud);
+            }));
+            stop.store(true, Ordering::SeqCst);
+            goes_on.unwrap_or_else(|why| std::panic::resume_unwind(why));
+            floods.join().expect("no panic")
+        });
+        let (lasted, seen) = (from.elapsed(), watching.seen());
+        let busy = (engine_cpu() - before.0).as_secs_f64() / lasted.as_secs_f64();
+        let taken = bench.engine.stats().packets_in - before.2.packets_in;
+        let gaps = seen.arrivals.windows(2).filter(|pair| pair[0] >= from).map(|pair| pair[1] - pair[0]);
+        let longest = gaps.max().unwrap_or_default();
+        eprintln!(
+            "{what}: {:.0} datagrams a second sent, {:.0} taken; the engine's thread at {busy:.2} of a core ({busy_before:.2} before), \
+             {:.1} us each; the longest gap between two pictures {longest:?}",
+            f64::from(sent) / lasted.as_secs_f64(),
+            taken as f64 / lasted.as_secs_f64(),
+            (busy - busy_before) * lasted.as_micros() as f64 / taken as f64,
+        );
+        assert_eq!(seen.broken, 0, "{what}");
+        assert!(door.speaker.is_held_by(answer.lease), "{what}: she speaks on");
+    }
+    assert_eq!((bench.engine.stats().sessions, bench.engine.stats().undrained), (2, 0));
 }

@@ -116,7 +116,12 @@ impl Offered {
         Self { rtc, pending, mid, socket, sdp: offer.to_sdp_string() }
     }
 
-    fn go(mut self, answer: &str) -> Talker {
+    /// The socket that it speaks by, once more.
+    pub fn socket(&self) -> UdpSocket {
+        self.socket.try_clone().expect("one more")
+    }
+
+    pub fn go(mut self, answer: &str) -> Talker {
         let answer = SdpAnswer::from_sdp_string(answer).expect("well-formed");
         self.rtc.sdp_api().accept_answer(self.pending, answer).expect("fits");
         let stop = Arc::new(AtomicBool::new(false));

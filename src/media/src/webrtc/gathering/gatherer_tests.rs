@@ -7,9 +7,9 @@ use perch_base::secret::Secret;
 use perch_base::shutdown;
 use tokio::net::UdpSocket;
 
-/// One that grants whatever is asked for at once, and says that it relays by an address.
-async fn grants(relayed: SocketAddr) -> TurnServer {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+/// One at an address that grants whatever is asked for at once, and says that it relays by another.
+async fn grants(at: &str, relayed: SocketAddr) -> TurnServer {
+    let socket = UdpSocket::bind((at, 0)).await.expect("a port");
     let url = format!("turn:{}?transport=udp", socket.local_addr().expect("bound"));
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
@@ -23,16 +23,8 @@ async fn grants(relayed: SocketAddr) -> TurnServer {
     TurnServer { url, secrets: vec![Secret::new("north".into())], ca_pem: None }
 }
 
-#[tokio::test]
-async fn a_relay_that_names_an_address_of_the_boxs_own_is_passed_over() {
-    let port: SocketAddr = "127.0.0.1:8189".parse().expect("an address");
-    let [own, nowhere, good] =
-        ["127.0.0.1:8189", "0.0.0.0:50000", "127.0.0.1:50000"].map(|at| at.parse().expect("one"));
-    let mut turn = Vec::new();
-    for relayed in [own, nowhere, good] {
-        turn.push(grants(relayed).await);
-    }
-    let gathered = Arc::new(Gathered::new().0);
+/// Gathers with these servers until a relay is held; which.
+async fn held(gathered: &Arc<Gathered>, turn: Vec<TurnServer>, port: SocketAddr) -> SocketAddr {
     let config = Arc::new(RwLock::new(Arc::new(Config { turn, ..Config::new(port) })));
     let mut gatherer = Gatherer::new(gathered.clone(), config, Arc::new(SystemClock), port);
     let (end, until) = shutdown::channel();
@@ -45,9 +37,32 @@ async fn a_relay_that_names_an_address_of_the_boxs_own_is_passed_over() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let held = tokio::time::timeout(Duration::from_secs(30), held).await.expect("the third is held");
-    assert_eq!(held, good);
-    assert!(!gathered.relay(own, good, b"what is sent directly"), "it leaves by the port");
+    let held = tokio::time::timeout(Duration::from_secs(30), held).await.expect("one is held");
+    assert!(!gathered.relay(port, held, b"what is sent directly"), "it leaves by the port");
+    assert!(gathered.relay(held, port, b"what is relayed"));
     end.fire();
     running.await.expect("no panic").expect("ends well");
+    assert_eq!(gathered.relayed(), None, "it was given back");
+    held
+}
+
+#[tokio::test]
+async fn a_relay_that_names_an_address_of_the_boxs_own_is_passed_over() {
+    let port: SocketAddr = "127.0.0.1:8189".parse().expect("an address");
+    let [own, nowhere, good] =
+        ["127.0.0.1:8189", "0.0.0.0:50000", "127.0.0.1:50000"].map(|at| at.parse().expect("one"));
+    let mut turn = Vec::new();
+    for relayed in [own, nowhere, good] {
+        turn.push(grants("127.0.0.1", relayed).await);
+    }
+    assert_eq!(held(&Arc::new(Gathered::new().0), turn, port).await, good);
+}
+
+/// A server that is reached by IPv6, and relays by it.
+#[tokio::test]
+async fn a_relay_may_be_one_of_ipv6() {
+    let port: SocketAddr = "[::1]:8189".parse().expect("an address");
+    let [own, good] = ["[::1]:8189", "[2001:db8::1]:50000"].map(|at| at.parse().expect("one"));
+    let turn = vec![grants("::1", own).await, grants("::1", good).await];
+    assert_eq!(held(&Arc::new(Gathered::new().0), turn, port).await, good);
 }
