@@ -351,6 +351,8 @@ impl App {
         let configured = self.settings.current().config().cameras.iter().map(|c| c.id.clone()).collect();
         tasks::event_sounds::spawn(&self.supervisor, &self.cameras, &self.runner.notices)?;
         tasks::log::spawn(&self.supervisor, &self.clock)?;
+        let data_dir = self.settings.current().config().data_dir.clone();
+        tasks::manifests::spawn(&self.supervisor, &self.recordings, &self.clock, &data_dir)?;
         tasks::deletion::spawn(&self.supervisor, &self.recordings, &self.clock, configured)?;
         self.watch_over()?;
         tasks::servers::spawn_live(&self.supervisor, self.live_server, self.live.gatherer())?;

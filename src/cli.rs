@@ -31,6 +31,38 @@ impl ConfigArg {
     }
 }
 
+/// Which copies are brought back, and where to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// The folder in which the copies lie: a NAS that is mounted, or a bucket that was copied to here
+    #[arg(long, value_name = "DIR")]
+    pub folder: PathBuf,
+    /// What the names of all copies begin with, as the box was told
+    #[arg(long, default_value = "")]
+    pub prefix: String,
+    /// Start, such as 2026-05-01T12:00:00Z
+    #[arg(long)]
+    pub from: String,
+    /// End
+    #[arg(long)]
+    pub to: String,
+    /// Only this camera's
+    #[arg(long)]
+    pub camera: Option<String>,
+    /// Only this box's, by the short form of its key
+    #[arg(long = "box", value_name = "BOX")]
+    pub box_id: Option<String>,
+    /// The file of the secret key, as `age-keygen` writes it, of copies that are encrypted
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Where they are brought to
+    #[arg(long, value_name = "DIR", required_unless_present = "into_box")]
+    pub out: Option<PathBuf>,
+    /// Into the data folder of the box with this config, which takes them in when it starts next
+    #[arg(long, conflicts_with = "out")]
+    pub into_box: bool,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -89,6 +121,28 @@ pub enum Command {
         /// The file to write; it must not exist
         #[arg(long, value_name = "FILE.mp4")]
         out: PathBuf,
+    },
+    /// Bring copies back into a folder, or into a box that is refilled, by their names alone, and check them
+    Restore {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(flatten)]
+        asked: RestoreArgs,
+    },
+    /// Check exports and copies offline: the box's signature, the chain of its manifests, gaps, and every recording's SHA-256
+    Verify {
+        /// An export, a manifest, or a folder of recordings with their manifests
+        #[arg(value_name = "FILE|DIR")]
+        path: PathBuf,
+        /// The box's key, or its short form; without it any box's word is taken, and whose it is, is said
+        #[arg(long)]
+        key: Option<String>,
+        /// Demand only recordings that begin from here on, such as 2026-05-01T12:00:00Z
+        #[arg(long)]
+        from: Option<String>,
+        /// Demand only recordings that begin before
+        #[arg(long)]
+        to: Option<String>,
     },
     /// Run the motion detector over a video file
     Motion {

@@ -31,6 +31,7 @@ pub mod pushes;
 pub mod range_pushes;
 mod reader;
 pub mod reload_line;
+pub mod restore;
 pub mod settings;
 pub mod setup;
 pub mod stop_signal;

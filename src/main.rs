@@ -54,6 +54,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
             commands::setup::run(&boot_dir, &root, wait_s)
         }
         Command::Setup { root, .. } => commands::wishes::run(&root),
+        Command::Restore { config, asked } => commands::restore::run(config.path().as_deref(), &asked),
+        Command::Verify { path, key, from, to } => commands::verify::run(&commands::verify::VerifyAsk {
+            path: &path,
+            key: key.as_deref(),
+            from: from.as_deref(),
+            to: to.as_deref(),
+        }),
         Command::Motion { file, json, fps, sensitivity } => commands::motion::run(&file, json, fps, sensitivity),
     }
 }

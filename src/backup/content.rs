@@ -11,7 +11,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::camera::CameraConfig;
 use perch_domain::ports::Restored;
 use perch_domain::settings::named_files::names_a_file;
-use perch_pki::IDENTITY_FOLDER;
+use perch_pki::{EVIDENCE_KEY_FILE, IDENTITY_FOLDER};
 use perch_store::PeopleBackup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,15 +19,15 @@ use std::path::Path;
 
 /// The largest file that is taken for a backup.
 pub const MAX_SEALED_BYTES: u64 = 4 << 20;
-/// The version of the form that is written; the one before, which knows no order of cameras, is read as well.
-const FORM: u32 = 2;
+/// The version of the form that is written; those before, which know no order of cameras (1) and no key of evidence (2), are read as well.
+const FORM: u32 = 3;
 /// The largest of the files that the settings name, and how many.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 const MOST_FILES: usize = 2000;
 /// Stands before the name of a file of the backup where the settings name one.
 const IN_BACKUP: &str = "backup:";
-/// Who the box is: the files of its authority.
-const IDENTITY: [&str; 2] = ["ca.pem", "ca.key"];
+/// Who the box is: the files of its authority, and the key that it signs evidence with, which a backup of before does not hold.
+const IDENTITY: [&str; 3] = ["ca.pem", "ca.key", EVIDENCE_KEY_FILE];
 
 /// Everything of it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ impl Backup {
         let tls = config.data_dir.join(IDENTITY_FOLDER);
         let mut identity = BTreeMap::new();
         for name in IDENTITY {
+            // A box that has not run since it got this program has none yet.
+            if name == EVIDENCE_KEY_FILE && tls.join(name).symlink_metadata().is_err() {
+                continue;
+            }
             let bytes =
                 read_small(&tls.join(name), MAX_FILE_BYTES, Links::Refuse).map_err(|e| e.at("the box's identity"))?;
             let text = String::from_utf8(bytes).context(ErrorKind::Corrupt, || "the box's identity is damaged")?;
@@ -131,12 +135,9 @@ impl Backup {
         if self.files.values().chain(self.identity.values()).any(|text| text.len() as u64 > MAX_FILE_BYTES) {
             return wrong("a file that is too large");
         }
-        if !self
-            .identity
-            .keys()
-            .map(String::as_str)
-            .eq(IDENTITY.iter().copied().collect::<std::collections::BTreeSet<_>>())
-        {
+        let is_known = |name: &String| IDENTITY.contains(&name.as_str());
+        let is_there = |name: &&str| self.identity.contains_key(*name);
+        if !self.identity.keys().all(is_known) || !IDENTITY.iter().filter(|n| **n != EVIDENCE_KEY_FILE).all(is_there) {
             return wrong("no identity of a box");
         }
         if !self.identity.iter().all(|(_, text)| text.starts_with("-----BEGIN ")) {
@@ -183,7 +184,7 @@ impl Backup {
         self.files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// The files of the authority.
+    /// The files of the authority, and the key of evidence.
     pub fn identity(&self) -> impl Iterator<Item = (&str, &str)> {
         self.identity.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }

@@ -6,10 +6,12 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::archive::TimeRange;
 use perch_domain::ports::{ArchivePort, Export};
+use perch_pki::BoxKey;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Writes the file; one that exists is never overwritten.
 pub fn run(config: Option<&Path>, camera: &str, from: &str, to: &str, out: &Path) -> Result<ExitCode> {
@@ -18,6 +20,10 @@ pub fn run(config: Option<&Path>, camera: &str, from: &str, to: &str, out: &Path
     let range = TimeRange::new(Timestamp::parse(from)?, Timestamp::parse(to)?)?;
     let is_configured = config.cameras.iter().any(|c| c.id == camera);
     let store = super::open_store(&config)?;
+    match BoxKey::open(&config.data_dir) {
+        Ok(key) => store.recordings().sign_with(Arc::new(key)),
+        Err(e) => complain!("The file is not signed: {e}"),
+    }
     let export = store.recordings().export(&camera, range).map_err(|e| match e.kind() {
         // What a camera recorded before it was taken out of the config can be had; a mistyped name is reported.
         ErrorKind::NotFound if !is_configured => {

@@ -12,9 +12,11 @@ pub mod pair;
 pub mod people;
 pub mod reload;
 mod report;
+pub mod restore;
 pub mod run;
 pub mod setup;
 pub mod update;
+pub mod verify;
 pub mod wishes;
 
 use crate::cli::LimitsArg;

@@ -13,6 +13,7 @@ pub mod delivered;
 pub mod event_sounds;
 pub mod log;
 pub mod loudspeaker;
+pub mod manifests;
 pub mod microphone;
 pub mod modes;
 pub mod motion;

@@ -13,6 +13,7 @@ mod crowd;
 mod damaged;
 mod discovery;
 mod doors;
+mod evidence;
 mod first_start;
 mod live;
 mod lost_index;

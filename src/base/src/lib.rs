@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod all;
+pub mod age;
 pub mod authority;
 pub mod backoff;
 pub mod base64;

@@ -35,6 +35,27 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
+/// SHA-256 of what comes piece by piece.
+pub struct RunningSha256(aws_lc_rs::digest::Context);
+
+impl Default for RunningSha256 {
+    fn default() -> Self {
+        Self(aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256))
+    }
+}
+
+impl RunningSha256 {
+    /// Goes on with these bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// Of all of them.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+}
+
 /// `N` bytes from the system's generator.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];

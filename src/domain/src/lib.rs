@@ -30,6 +30,7 @@ pub mod echo_delay;
 pub mod event;
 pub mod event_entries;
 pub mod event_sound;
+pub mod evidence;
 pub mod exchange;
 pub mod fanout;
 pub mod g711;

@@ -48,6 +48,8 @@ pub enum TaskId {
     Index,
     /// Writes the log down that the page shows.
     Log,
+    /// Signs what was recorded, hour by hour.
+    Manifests,
     /// Deletes the recordings of cameras whose owner said so.
     Deletion,
     /// Hears what commands beside the running box changed.
@@ -97,6 +99,7 @@ impl TaskId {
             | Self::Retention
             | Self::Index
             | Self::Log
+            | Self::Manifests
             | Self::Deletion
             | Self::Commands
             | Self::CutOffs
@@ -135,6 +138,7 @@ impl fmt::Display for TaskId {
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Log => f.write_str("log"),
+            Self::Manifests => f.write_str("manifests"),
             Self::Deletion => f.write_str("deletion"),
             Self::Commands => f.write_str("commands"),
             Self::CutOffs => f.write_str("cut-offs"),

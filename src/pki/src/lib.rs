@@ -6,10 +6,12 @@
 mod acme;
 mod authority;
 mod domain_certificate;
+mod evidence;
 mod files;
 mod identity;
 
 pub use acme::Acme;
 pub use authority::Pki;
+pub use evidence::{BoxKey, EVIDENCE_KEY_FILE};
 pub use files::IDENTITY_FOLDER;
 pub use identity::{Config, Identity};

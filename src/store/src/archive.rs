@@ -148,7 +148,7 @@ impl ArchivePort for Recordings {
     /// The files of the range one after the other on one time line; gaps between them are left out. Where their video is of more
     /// than one format (another resolution, say), each keyframe brings its own.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export> {
-        export::begin(self, camera, range)
+        Ok(self.signed(export::begin(self, camera, range)?, camera, range))
     }
 
     fn replay(&self, camera: &CameraId, range: TimeRange) -> Result<Replay> {

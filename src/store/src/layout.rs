@@ -6,6 +6,7 @@
 //! recordings/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z.mp4 times in UTC
 //! thumbnails/<camera>/<event>.jpg
 //! quarantine/                                        files that could not be read
+//! manifests/<YYYY-MM-DD>/<n>-<sha256[..16]>.jsonl    what the box signed of its recordings
 //! ```
 
 use std::path::Path;
@@ -18,9 +19,11 @@ pub const RECORDINGS: &str = "recordings";
 pub const THUMBNAILS: &str = "thumbnails";
 /// Files that could not be read.
 pub const QUARANTINE: &str = "quarantine";
+/// What the box signed of its recordings.
+pub const MANIFESTS: &str = "manifests";
 
 /// All that holds what was recorded.
-pub const FOLDERS: [&str; 3] = [RECORDINGS, THUMBNAILS, QUARANTINE];
+pub const FOLDERS: [&str; 4] = [RECORDINGS, THUMBNAILS, QUARANTINE, MANIFESTS];
 
 /// Whether a box ever ran with this data folder.
 pub fn has_database(data_dir: &Path) -> bool {

@@ -1,6 +1,6 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{archive, devices, disk, event_rows, forget, gap_rows, retention, schema, segments};
+use crate::{archive, devices, disk, event_rows, forget, gap_rows, manifests, retention, schema, segments};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -20,7 +20,7 @@ fn hot_questions_are_answered_by_an_index() {
     let pages = [page(true, true), page(false, true), page(true, false), page(false, false)];
     let by_time = "segment_time (camera=? AND start>? AND start<?)";
     let before = "segment_time (camera=? AND start<?)";
-    let rows: [(&str, &str, &[&str]); 15] = [
+    let rows: [(&str, &str, &[&str]); 17] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
         ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
@@ -40,6 +40,8 @@ fn hot_questions_are_answered_by_an_index() {
         ("what goes of a camera", forget::NEXT_OF_CAMERA, &[before]),
         ("events that go of a camera", forget::EVENTS_OF_CAMERA, &["event_camera (camera=? AND id<?)"]),
         ("a token", &token, &["(token=?)"]),
+        ("what a manifest lists", manifests::BEGIN_WITHIN, &[by_time]),
+        ("what is signed next", manifests::FIRST_FROM, &["segment_time (camera=? AND start>?)"]),
     ];
     for (what, sql, wanted) in rows {
         let plan = plan(&c, sql);

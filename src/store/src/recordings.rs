@@ -4,7 +4,7 @@ use crate::config::SharedLimits;
 use crate::db::Db;
 use crate::files::Root;
 use crate::folder_lock::FolderLock;
-use crate::layout::{QUARANTINE, RECORDINGS, THUMBNAILS};
+use crate::layout::{MANIFESTS, QUARANTINE, RECORDINGS, THUMBNAILS};
 use crate::live::Live;
 use crate::progress::Progress;
 use crate::{Config, Index, Meta};
@@ -13,8 +13,9 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
+use perch_domain::evidence::EvidenceKey;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Recordings and stills: written, looked back at, kept within limits. Clones share it; every call may block for the time of a disk
 /// access.
@@ -33,6 +34,9 @@ pub(crate) struct Inner {
     pub(crate) recordings: Root,
     pub(crate) thumbnails: Root,
     pub(crate) quarantine: Root,
+    pub(crate) manifests: Root,
+    /// None: nothing is signed.
+    pub(crate) evidence_key: OnceLock<Arc<dyn EvidenceKey>>,
     /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
     pub(crate) erasing: Mutex<()>,
     /// The file of [`Recordings::probe_write`] is one.
@@ -77,6 +81,8 @@ impl Recordings {
             recordings: folder(RECORDINGS)?,
             thumbnails: folder(THUMBNAILS)?,
             quarantine: folder(QUARANTINE)?,
+            manifests: folder(MANIFESTS)?,
+            evidence_key: OnceLock::new(),
             config: config.clone(),
             limits: limits.clone(),
             clock: clock.clone(),

@@ -21,6 +21,7 @@ use perch_base::ids::{CameraId, EventId};
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Most characters of a prefix.
@@ -61,6 +62,18 @@ impl fmt::Display for BoxId {
 impl fmt::Debug for BoxId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for BoxId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BoxId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(d)?).ok_or_else(|| serde::de::Error::custom("a box is 16 hex digits"))
     }
 }
 
@@ -229,6 +242,23 @@ impl CopyName {
     }
 }
 
+/// The camera and the start, to the millisecond, that the path of a recorded file says, wherever its folder lies:
+/// `…/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z….mp4`, as on the box and as restored.
+pub fn parse_copied(path: &str) -> Option<(CameraId, Timestamp)> {
+    let mut pieces = path.rsplit('/');
+    let (name, day, camera) = (pieces.next()?, pieces.next()?, pieces.next()?);
+    let (time, _) = name.strip_suffix(".mp4")?.split_once('Z')?;
+    Some((CameraId::new(camera).ok()?, parse_time(day, time)?))
+}
+
+/// The number that a manifest's file name says, wherever it lies.
+pub fn parse_manifest_number(path: &str) -> Option<u64> {
+    let name = path.rsplit('/').next()?;
+    let (number, hash) = name.strip_suffix(".jsonl")?.split_once('-')?;
+    parse_hash(hash)?;
+    number.parse().ok()
+}
+
 fn first_eight(sha256: &[u8; 32]) -> [u8; 8] {
     let mut first = [0; 8];
     first.copy_from_slice(&sha256[..8]);
@@ -368,14 +398,22 @@ impl KeySpace {
 
     /// What a key names; `None`: it is none of this box's in this form.
     pub fn read(&self, key: &str) -> Option<CopyName> {
+        self.read_of_any_box(key).filter(|(box_id, _)| *box_id == self.box_id).map(|(_, name)| name)
+    }
+
+    /// What a key names, of whichever box; `None`: it is in another form.
+    pub fn read_of_any_box(&self, key: &str) -> Option<(BoxId, CopyName)> {
         let rest = key.strip_prefix(&self.prefix)?;
         let path = match &self.form {
             KeyForm::Plain => rest.to_owned(),
             KeyForm::Sealed => rest.strip_suffix(SEALED)?.to_owned(),
             KeyForm::Opaque(names) => names.show(rest)?,
         };
-        let name = CopyName::parse(path.strip_prefix(&self.box_id.to_string())?.strip_prefix('/')?)?;
-        (self.key(&name) == key).then_some(name)
+        let (box_id, path) = path.split_once('/')?;
+        let (box_id, name) = (BoxId::parse(box_id)?, CopyName::parse(path)?);
+        // A key has one spelling.
+        let is_ours = Self { box_id, ..self.clone() }.key(&name) == key;
+        is_ours.then_some((box_id, name))
     }
 
     /// What all keys of this box begin with; where names say nothing, all keys of that prefix.
@@ -535,6 +573,24 @@ mod tests {
         ] {
             assert_eq!(CopyName::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_copied_file_is_known_wherever_its_folder_lies() {
+        let want = Some((camera(), at("2026-05-01T12:34:56.789Z")));
+        for path in ["front/2026-05-01/123456.789Z.mp4", "a/b/front/2026-05-01/123456.789Z-ba7816bf8f01cfea.mp4"] {
+            assert_eq!(parse_copied(path), want, "{path}");
+        }
+        for path in [
+            "123456.789Z.mp4",
+            "front/2026-05-01/1234.mp4",
+            "Front/2026-05-01/123456.789Z.mp4",
+            "front/2026-05-01/é23456.789Z.mp4",
+        ] {
+            assert_eq!(parse_copied(path), None, "{path}");
+        }
+        assert_eq!(parse_manifest_number("x/2026-05-01/00000017-ba7816bf8f01cfea.jsonl"), Some(17));
+        assert_eq!(parse_manifest_number("x/17.jsonl"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod disk;
 mod foreign;
 mod limits;
 mod lost_index;
+mod manifests;
 mod pictures;
 mod reconcile;
 mod recording;
