@@ -1,5 +1,6 @@
 // Looking back: an event plays in its dialog, the timeline plays from where it is dragged to, a range is saved as MP4.
 import type { Locator } from '@playwright/test';
+import { footage } from './box';
 import { NOBODY, expect, expectSilence, test } from './steps';
 
 async function expectPlaying(video: Locator) {
@@ -53,6 +54,7 @@ test('a recorded event plays', async ({ page }) => {
 });
 
 test('what happens meanwhile waits, and moves nothing', async ({ page }) => {
+  test.skip(!footage('intel_person.mp4'), 'without footage the door camera has one event that does not end');
   await page.goto('/events?camera=door');
   const cards = page.locator('[data-testid^="event-card-"]');
   await expect(cards.first()).toBeVisible({ timeout: 60_000 });
