@@ -23,6 +23,7 @@ mod one_camera;
 mod people;
 mod probe;
 mod push;
+mod push_tls;
 mod recording;
 mod settings;
 mod settings_files;

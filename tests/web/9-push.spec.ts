@@ -1,5 +1,7 @@
-// Cameras sent on to other servers: by WHIP into a real Janus, whose picture a browser decodes; pulled by Janus; and the form for it.
-import { type Box, startBox } from './box';
+// Cameras sent on to other servers: by WHIP into a real Janus, whose picture a browser decodes; pulled by Janus; and the form for it. A clip
+// sent to one.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { type Box, freePort, startBox } from './box';
 import { lacks, startJanus, watchJanus } from './janus';
 import { NOBODY, expect, expectAccessible, lookAt, pairWith, test } from './steps';
 
@@ -117,6 +119,65 @@ test('servers are added and removed in the settings, which say how each is', asy
     await expect(card.getByText('It is sent nowhere.')).toBeVisible();
     await expect.poll(() => box.config()).not.toContain('rtmp');
   } finally {
+    await box.stop();
+  }
+});
+
+/** An RTMP server that takes what is sent to it once. */
+function takesRtmp(port: number, file: string): ChildProcess {
+  const listens = ['-v', 'error', '-y', '-listen', '1', '-i', `rtmp://127.0.0.1:${port}/live/S3CRETKEY`];
+  return spawn('ffmpeg', [...listens, '-c', 'copy', file], { stdio: 'ignore' });
+}
+
+test('a clip is sent to a server, stopped, and said to fail where none is', async ({
+  page,
+  context,
+}, info) => {
+  test.slow();
+  const box = await startBox(camera().replace('mode = "off"', 'mode = "continuous"'));
+  const port = await freePort();
+  const server = takesRtmp(port, info.outputPath('taken.flv'));
+  try {
+    const token = await pairWith(box, context);
+    const hour = (ms: number) => new Date(Date.now() + ms).toISOString();
+    const recordedMs = async () => {
+      const path = `/api/v1/cameras/front/timeline?from=${hour(-3_600_000)}&to=${hour(3_600_000)}`;
+      const { spans } = (await box.call('GET', path, token)).json;
+      return spans.reduce((sum: number, s: any) => sum + Date.parse(s.end) - Date.parse(s.start), 0);
+    };
+    await expect.poll(recordedMs, { timeout: 90_000 }).toBeGreaterThan(20_000);
+    await page.goto(`${box.url}/camera/front`);
+    await page.getByTestId('save-clip').click();
+    await page.getByTestId('send-clip').click();
+    const form = page.getByTestId('send-range');
+    await form.getByLabel('Address of the server').fill('rtmp://127.0.0.1');
+    await form.getByRole('button', { name: 'Send' }).click();
+    await expect(form.getByRole('alert')).toContainText('Write the whole address');
+    await form.getByLabel('Address of the server').fill(`rtmp://127.0.0.1:${port}/live/S3CRETKEY`);
+    await form.getByRole('button', { name: 'Send' }).click();
+    const list = page.getByTestId('sent-ranges');
+    await expect(list.getByRole('progressbar')).toBeVisible();
+    await expect(list.getByText(/ s of .* s are sent\./)).toBeVisible({ timeout: 60_000 });
+    await list.getByRole('button', { name: /^Stop sending/ }).click();
+    await expect(list.getByText(/It was stopped after/)).toBeVisible();
+
+    // ffmpeg takes one alone: the next finds nobody.
+    await page.getByTestId('send-clip').click();
+    await form.getByLabel('Address of the server').fill('rtmp://127.0.0.1:9/live/S3CRETKEY');
+    await form.getByRole('button', { name: 'Send' }).click();
+    await expect(list.getByText(/127\.0\.0\.1 cannot be reached/)).toBeVisible({ timeout: 60_000 });
+    await expectAccessible(page);
+    await lookAt(page, 'send-clip');
+    await list
+      .getByRole('button', { name: /^Remove/ })
+      .first()
+      .click();
+    await expect(list.getByRole('listitem')).toHaveCount(1);
+    await expect(page.locator('body')).not.toContainText('S3CRET');
+    const told = await box.call('GET', '/api/v1/cameras/front/push-range', token);
+    expect(JSON.stringify(told.json)).not.toContain('S3CRET');
+  } finally {
+    server.kill();
     await box.stop();
   }
 });

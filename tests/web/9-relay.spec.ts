@@ -1,8 +1,8 @@
 // Live by relays, with a real coturn: the browser's, the box's, and both; over UDP, TCP and TLS; picture and talk. What is said of a relay
 // that refuses.
-import { type Browser, type BrowserContext, type Page, chromium } from '@playwright/test';
+import type { Browser, BrowserContext, Page } from '@playwright/test';
 import { type Box, startBox } from './box';
-import { CHROMIUM } from './chromium.mjs';
+import { SPEAKING_CAMERA, withMicrophone } from './microphone';
 import { type Relay, outside, startRelay } from './relay';
 import { NOBODY, expect, expectAccessible, lookAt, pairWith, received, test, watchPeers } from './steps';
 
@@ -17,11 +17,7 @@ let browser: Browser;
 
 test.beforeAll(async () => {
   relay = await startRelay(ip!);
-  const microphone = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
-  browser = await chromium.launch({
-    ...CHROMIUM,
-    args: [...CHROMIUM.args, ...microphone],
-  });
+  browser = await withMicrophone();
 });
 
 test.afterAll(async () => {
@@ -31,18 +27,7 @@ test.afterAll(async () => {
 
 /** A box that knows the relay by these URLs, and its owner's browser. */
 async function boxWith(...urls: string[]): Promise<{ box: Box; owner: BrowserContext; token: string }> {
-  const box = await startBox(`${relay.config(...urls)}
-[[camera]]
-id = "door"
-name = "Front door"
-source = "test"
-width = 320
-height = 180
-fps = 8
-bitrate_kbps = 300
-record = { mode = "off" }
-motion = { enabled = false }
-talkback = { sink = "test", max_s = 60 }`);
+  const box = await startBox(`${relay.config(...urls)}${SPEAKING_CAMERA}`);
   const owner = await browser.newContext({ ignoreHTTPSErrors: true });
   return { box, owner, token: await pairWith(box, owner) };
 }

@@ -1,59 +1,11 @@
 // Speaking through a camera with the browser's own fake microphone: heard while held, quiet when released, one at a time.
-import { writeFileSync } from 'node:fs';
-import { type Browser, type BrowserContext, type Page, chromium } from '@playwright/test';
+import type { Browser, BrowserContext, Page } from '@playwright/test';
 import { type Box, startBox } from './box';
-import { CHROMIUM } from './chromium.mjs';
+import { SPEAKING_CAMERA, wav, withMicrophone } from './microphone';
 import { NOBODY, expect, expectAccessible, lookAt, pairWith, test } from './steps';
 
 test.use({ storageState: NOBODY });
 test.describe.configure({ mode: 'serial' });
-
-const CONFIG = `
-[[camera]]
-id = "door"
-name = "Front door"
-source = "test"
-width = 320
-height = 180
-fps = 8
-bitrate_kbps = 300
-record = { mode = "off" }
-motion = { enabled = false }
-talkback = { sink = "test", max_s = 60 }`;
-
-/** A WAV file of one channel at 48 kHz: `sample` of the moment in seconds, -1 to 1. */
-function wav(path: string, seconds: number, sample: (s: number) => number): void {
-  const rate = 48_000;
-  const data = Buffer.alloc(seconds * rate * 2);
-  for (let i = 0; i < seconds * rate; i++) data.writeInt16LE(Math.round(sample(i / rate) * 32_000), i * 2);
-  const head = Buffer.alloc(44);
-  head.write('RIFF', 0);
-  head.writeUInt32LE(36 + data.length, 4);
-  head.write('WAVEfmt ', 8);
-  head.writeUInt32LE(16, 16);
-  head.writeUInt16LE(1, 20);
-  head.writeUInt16LE(1, 22);
-  head.writeUInt32LE(rate, 24);
-  head.writeUInt32LE(rate * 2, 28);
-  head.writeUInt16LE(2, 32);
-  head.writeUInt16LE(16, 34);
-  head.write('data', 36);
-  head.writeUInt32LE(data.length, 40);
-  writeFileSync(path, Buffer.concat([head, data]));
-}
-
-/** A browser whose microphone hears this file, again and again. */
-function listening(path: string): Promise<Browser> {
-  const microphone = [
-    '--use-fake-device-for-media-stream',
-    '--use-fake-ui-for-media-stream',
-    `--use-file-for-fake-audio-capture=${path}`,
-  ];
-  return chromium.launch({
-    ...CHROMIUM,
-    args: [...CHROMIUM.args, ...microphone],
-  });
-}
 
 /** Something like a voice: harmonics whose strength changes all the time. */
 const voice = (s: number) => {
@@ -72,10 +24,10 @@ let owner: BrowserContext;
 let browser: Browser;
 
 test.beforeAll(async ({}, info) => {
-  box = await startBox(CONFIG);
+  box = await startBox(SPEAKING_CAMERA);
   const path = info.outputPath('voice.wav');
   wav(path, 6, voice);
-  browser = await listening(path);
+  browser = await withMicrophone(path);
   owner = await browser.newContext({
     ignoreHTTPSErrors: true,
     viewport: { width: 1440, height: 900 },
@@ -230,7 +182,7 @@ test('why there is no microphone is said', async () => {
 test('speech is heard soon', async ({}, info) => {
   const path = info.outputPath('clicks.wav');
   wav(path, 6, clicks);
-  const clicking = await listening(path);
+  const clicking = await withMicrophone(path);
   const context = await clicking.newContext({
     ignoreHTTPSErrors: true,
     storageState: await owner.storageState(),

@@ -5,6 +5,19 @@ use perch_base::{Error, ErrorKind};
 use perch_domain::push::PushTarget;
 use perch_domain::redact::redact_text;
 
+/// What stands behind a host whose certificate is not trusted.
+const UNTRUSTED: &str = "has no certificate that is trusted here";
+
+/// The server showed a certificate that is not trusted.
+pub(super) fn untrusted(target: &PushTarget) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{} {UNTRUSTED}", target.host()))
+}
+
+/// The server sends it elsewhere.
+pub(super) fn elsewhere(host: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("{host} sends elsewhere: write that address"))
+}
+
 /// What an error of a library means for whoever pushes to `target`. Its own words are for the inside, without what may be a secret.
 pub(super) fn explained(error: &gst::glib::Error, debug: Option<&str>, target: &PushTarget) -> Error {
     use gst::{CoreError, ResourceError};
@@ -24,9 +37,7 @@ pub(super) fn explained(error: &gst::glib::Error, debug: Option<&str>, target: &
         _ if says(&["tls support", "tls backend"]) => {
             (ErrorKind::Invalid, "cannot be reached encrypted: install the package glib-networking".to_owned())
         }
-        _ if says(&["certificate", "tls"]) => {
-            (ErrorKind::Unavailable, "has no certificate that is trusted here".to_owned())
-        }
+        _ if says(&["certificate", "tls"]) => (ErrorKind::Unavailable, UNTRUSTED.to_owned()),
         _ if says(&["resolv"]) => {
             (ErrorKind::Unavailable, "is not known by the name service: see how it is written".to_owned())
         }

@@ -21,6 +21,8 @@ const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 pub(super) struct Fed {
     /// Pictures that the camera gave.
     pub pictures: u64,
+    /// The server does not keep up: the camera's pictures are left out, up to its next keyframe, which may be long in coming.
+    pub is_held: bool,
     /// The hub cut it off: too long nothing was taken.
     pub is_cut_off: bool,
     /// The camera encodes otherwise than the pipeline was built for.
@@ -151,7 +153,8 @@ impl Sink for FeedSink {
                 fed.is_foreign = true;
                 return Receipt::Taken;
             }
-            if self.entries.is_full() {
+            fed.is_held = self.entries.is_full();
+            if fed.is_held {
                 return Receipt::Full;
             }
         }

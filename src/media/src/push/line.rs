@@ -1,6 +1,6 @@
 //! One attempt's way to another server: the pipeline that runs, what it says of its failure, and for WHIP the session.
 
-use super::explain::explained;
+use super::explain::{elsewhere, explained, untrusted};
 use super::out::{self, Out};
 use super::whip::{Peer, WhipSession};
 use crate::capture::running::Running;
@@ -48,7 +48,11 @@ impl Line {
         let (name, to) = (format!("push to {host}"), target.clone());
         let building = on_own_thread(name, move || {
             let out = out::build(&library, &to, plan)?;
-            let explain = move |e: &gst::glib::Error, debug: Option<&str>| explained(e, debug, &to);
+            let is_untrusted = out.is_untrusted.clone();
+            let explain = move |e: &gst::glib::Error, debug: Option<&str>| match is_untrusted.load(Ordering::SeqCst) {
+                true => untrusted(&to),
+                false => explained(e, debug, &to),
+            };
             let running = Running::explained(out.pipeline.clone(), Threads::default(), explain, move |signal| {
                 if let Signal::Failed(e) = signal {
                     let _ = tell.send(e);
@@ -116,6 +120,14 @@ impl Line {
     pub fn passed_bytes(&self) -> u64 {
         let leaves = self.peer.as_ref().is_none_or(|peer| peer.connected().load(Ordering::SeqCst));
         if leaves { self.out.passed_bytes.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// Errors where the server sent it elsewhere, which RTSP's library follows by itself: an owner's word is for one address.
+    pub fn check_place(&self) -> Result<()> {
+        match self.out.is_elsewhere() {
+            true => Err(elsewhere(&self.host)),
+            false => Ok(()),
+        }
     }
 
     /// How often it reported what it took, where it does.

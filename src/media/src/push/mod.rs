@@ -61,12 +61,15 @@ pub async fn push_once(
     };
     let feed = Feed::attach(&hub, plan, line.out.video.clone(), line.out.audio.clone());
     let mut watch = PushWatch::new(clock.mono());
-    let mut told_bytes = 0;
+    let (mut told_bytes, mut held) = (0, 0);
     let ended = loop {
         tokio::select! {
             () = shutdown.called() => break Ok(PushEnd::Told),
             e = line.failed() => break Err(e),
             () = clock.sleep(LOOK_EVERY) => {}
+        }
+        if let Err(e) = line.check_place() {
+            break Err(e);
         }
         let (fed, bytes) = (feed.fed(), line.passed_bytes());
         if fed.is_foreign {
@@ -75,7 +78,9 @@ pub async fn push_once(
         if fed.is_cut_off {
             break Err(line.takes_nothing());
         }
-        match watch.look(clock.mono(), fed.pictures, bytes, line.reports(), &line.host) {
+        // What is held up by the server is not for want of pictures.
+        held += u64::from(fed.is_held);
+        match watch.look(clock.mono(), fed.pictures + held, bytes, line.reports(), &line.host) {
             PushStep::Go(state) => say(state, bytes - std::mem::replace(&mut told_bytes, bytes)),
             PushStep::Rest => break Ok(PushEnd::NoPicture),
             PushStep::Fail(e) => break Err(e),

@@ -31,6 +31,10 @@ pub(super) struct Out {
     pub whip: Option<gst::Element>,
     /// What was handed to the network so far, bytes.
     pub passed_bytes: Arc<AtomicU64>,
+    /// Set where the server showed a certificate that is not trusted, of which RTSP's library says no word in its error.
+    pub is_untrusted: Arc<AtomicBool>,
+    /// What sends by RTSP, and its address as it reads it.
+    place: Option<(gst::Element, Option<String>)>,
     /// Ends the silence that sound is mixed into, for what has an end.
     silence: Option<gst::Element>,
     /// Set once all that has an end was handed to the network.
@@ -44,6 +48,11 @@ impl Out {
         if let Some(silence) = &self.silence {
             silence.send_event(gst::event::Eos::new());
         }
+    }
+
+    /// Whether RTSP's library goes by another address than it was given.
+    pub fn is_elsewhere(&self) -> bool {
+        self.place.as_ref().is_some_and(|(sink, location)| sink.property::<Option<String>>("location") != *location)
     }
 
     /// What lies in the connection to an RTMP server, by what was written to it so far, bytes; `None` of another.
@@ -124,8 +133,18 @@ pub(super) fn build(library: &Library, target: &PushTarget, plan: PushPlan) -> R
     let video = pipeline::typed(&pictures, "video", "an appsrc")?;
     let audio = sound.as_ref().map(|sound| pipeline::typed(sound, "audio", "an appsrc")).transpose()?;
     let whip = is_whip.then(|| pipeline::element(&out, "mux")).transpose()?;
+    let is_untrusted = Arc::new(AtomicBool::new(false));
+    let mut place = None;
+    if target.kind == PushKind::Rtsp {
+        let (untrusted, sink) = (is_untrusted.clone(), pipeline::element(&out, "mux")?);
+        place = Some((sink.clone(), sink.property("location")));
+        sink.connect("accept-certificate", false, move |_| {
+            untrusted.store(true, Ordering::SeqCst);
+            Some(false.to_value())
+        });
+    }
     let silence = sound.filter(|_| makes_aac).and_then(|sound| sound.by_name("silence"));
-    Ok(Out { pipeline, video, audio, whip, passed_bytes, silence, is_through })
+    Ok(Out { pipeline, video, audio, whip, passed_bytes, is_untrusted, place, silence, is_through })
 }
 
 /// Errors with `Invalid` and the package where a plug-in is missing.

@@ -1,6 +1,7 @@
 //! The RTSP server against real players and against players that misbehave.
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
+mod bad_servers;
 mod camera;
 mod cameras;
 mod client;

@@ -122,7 +122,13 @@ impl Peer {
         let (session, answer) = endpoint.offer(offer, clock).await?;
         let bad =
             || Error::new(ErrorKind::Unavailable, format!("{} answered with no session description", target.host()));
-        let answer = gst_sdp::SDPMessage::parse_buffer(&answer).map_err(|e| bad().with_source(e))?;
+        // The library takes an empty one for a mistake of ours.
+        let parsed =
+            Some(&answer).filter(|text| !text.is_empty()).and_then(|text| gst_sdp::SDPMessage::parse_buffer(text).ok());
+        let Some(answer) = parsed else {
+            session.end(clock).await;
+            return Err(bad());
+        };
         let answer = gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Answer, answer);
         let taken = self.ask(clock, "set-remote-description", |bin, promise| {
             bin.emit_by_name::<()>("set-remote-description", &[&answer, promise]);
