@@ -168,8 +168,12 @@ pub fn check_folder(root: &Path, trust: KeyTrust, range: Option<TimeRange>) -> R
         say!("Signed by box {}, key {key}.", key.box_id());
     }
     let Verified { manifests, whole, gaps: named, not_covered, doubts, .. } = v;
-    if let (Some(first), Some(last)) = (manifests.first(), manifests.last()) {
-        say!("Manifests: {}, from {first} to {last}.", manifests.len());
+    for chain in manifests.chunk_by(|(a, _), (b, _)| a == b) {
+        if let [(_, first), ..] = chain
+            && let [.., (_, last)] = chain
+        {
+            say!("Manifests: {}, from {first} to {last}.", chain.len());
+        }
     }
     say!("Recordings that are as they were recorded: {whole}.");
     if !manifests.is_empty() {

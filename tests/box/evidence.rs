@@ -39,7 +39,7 @@ fn copies(recorded: &[PathBuf], key: &BoxKey, dir: &Path) -> (Vec<PathBuf>, Vec<
         let end = Timestamp(start.0 + 1_000_000);
         let line = RecordedFile { camera, start, end, bytes: bytes.len() as u64, sha256, event: None };
         let head = ManifestHead::new(key.public_key(), previous, (start, end), end);
-        let number = head.number;
+        let (number, of) = (head.number, head.clone());
         let signed = sign(&StatementHead::Manifest(head), &[ManifestLine::Recording(line)], key).expect("signed");
         let hash = ContentHash::of(&signed);
         let name = CopyName::Manifest { from: start, number, hash: ShortHash::of(&hash.0) };
@@ -48,7 +48,7 @@ fn copies(recorded: &[PathBuf], key: &BoxKey, dir: &Path) -> (Vec<PathBuf>, Vec<
             fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             fs::write(file, content).expect("written");
         }
-        previous = Some((number, hash));
+        previous = Some(of.as_previous(hash));
     }
     (files, manifests)
 }

@@ -11,7 +11,7 @@ use perch_base::{Error, Result};
 use perch_domain::archive::TimeRange;
 use perch_domain::evidence::{
     ContentHash, EvidenceKey, MAX_LINES, MAX_STATEMENT_BYTES, ManifestGap, ManifestHead, ManifestLine, Newest,
-    RecordedFile, SignedExport, Statement, StatementHead, may_go, next_manifest, sign,
+    PreviousManifest, RecordedFile, SignedExport, Statement, StatementHead, may_go, next_manifest, sign,
 };
 use perch_domain::ports::{ArchivePort, Export};
 use perch_domain::sync::keys::{CopyName, ShortHash};
@@ -60,11 +60,14 @@ impl Recordings {
     /// Makes the manifest that is due, if one is; its number. Errors leave everything as it was.
     pub fn make_manifest(&self) -> Result<Option<u64>> {
         let Some(key) = self.inner.evidence_key.get() else { return Ok(None) };
+        // After a start the index may not know all files yet.
+        if self.taking_in().is_some() {
+            return Ok(None);
+        }
         let now = self.now();
         let kept = self.manifests()?;
-        let newest_file =
-            kept.last().map(|last| self.read_manifest(last).map(|bytes| (last.number, bytes))).transpose()?;
-        let newest = self.newest(&kept);
+        let last = self.last(&kept)?;
+        let newest = last.map(|(newest, _)| newest);
         let cameras: Vec<CameraId> = self.kept_of_all()?.into_iter().map(|kept| kept.camera).collect();
         let first_from = |from: Timestamp| self.first_from(&cameras, from);
         let mut failed = None;
@@ -92,7 +95,7 @@ impl Recordings {
             lines.extend(gaps.iter().map(|gap| ManifestLine::Gap(ManifestGap::of(camera, gap))));
         }
         lines.truncate(MAX_LINES);
-        let previous = newest_file.as_ref().map(|(number, bytes)| (*number, ContentHash::of(bytes)));
+        let previous = last.map(|(_, previous)| previous);
         let head = ManifestHead::new(key.public_key(), previous, (from, to), now);
         let number = head.number;
         let bytes = sign(&StatementHead::Manifest(head), &lines, &**key)?;
@@ -108,7 +111,7 @@ impl Recordings {
         Ok(Some(number))
     }
 
-    /// All manifests, by number.
+    /// All manifests, in order.
     pub fn manifests(&self) -> Result<Vec<KeptManifest>> {
         let root = self.inner.manifests.path();
         let failed = |e| io_error(|| "the manifests cannot be listed".into(), e);
@@ -127,7 +130,8 @@ impl Recordings {
                 }
             }
         }
-        found.sort_by_key(|m| m.number);
+        // By day first: a chain that began anew has small numbers again.
+        found.sort_by_key(|m| (m.name.start(), m.number));
         Ok(found)
     }
 
@@ -140,16 +144,25 @@ impl Recordings {
         Ok(bytes)
     }
 
-    /// Where the newest one that can be read ends.
-    fn newest(&self, kept: &[KeptManifest]) -> Option<Newest> {
-        kept.iter().rev().find_map(|kept| match Statement::read(&self.read_manifest(kept).ok()?) {
-            Ok(Statement { head: StatementHead::Manifest(head), .. }) => Some(Newest { to: head.to }),
-            Ok(_) => None,
-            Err(e) => {
-                tracing::warn!(error = %e, manifest = kept.number, "a manifest is damaged: the next one follows on it all the same");
-                None
+    /// Where the newest one that can be read ends, and what the next one follows on: the newest file, damaged or not, so that it cannot
+    /// be replaced unseen.
+    fn last(&self, kept: &[KeptManifest]) -> Result<Option<(Newest, PreviousManifest)>> {
+        let mut newest = None;
+        for kept in kept.iter().rev() {
+            let bytes = self.read_manifest(kept)?;
+            let (number, hash) = *newest.get_or_insert((kept.number, ContentHash::of(&bytes)));
+            match Statement::read(&bytes) {
+                Ok(Statement { head: StatementHead::Manifest(head), .. }) => {
+                    let previous = PreviousManifest { chain: head.chain, number, hash };
+                    return Ok(Some((Newest { to: head.to }, previous)));
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    tracing::warn!(error = %e, manifest = kept.number, "a manifest is damaged: the next one follows on it all the same");
+                }
             }
-        })
+        }
+        Ok(None)
     }
 
     /// One that cannot be deleted is tried again with the next.

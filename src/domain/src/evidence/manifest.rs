@@ -4,7 +4,7 @@ use crate::archive::{Gap, GapCause};
 use crate::sync::keys::BoxId;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use perch_base::ids::{CameraId, EventId};
-use perch_base::secret::{hex, sha256};
+use perch_base::secret::{hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -39,6 +39,10 @@ pub struct PublicKey(pub [u8; 32]);
 /// An Ed25519 signature.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Signature([u8; 64]);
+
+/// Which chain of manifests: random, made with its first one. A box that lost its manifests begins another with the same key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainId(pub [u8; 8]);
 
 /// Written and read as lower-case hex.
 macro_rules! as_hex {
@@ -80,6 +84,7 @@ macro_rules! as_hex {
 as_hex!(ContentHash);
 as_hex!(PublicKey);
 as_hex!(Signature);
+as_hex!(ChainId);
 
 impl ContentHash {
     /// Of these bytes.
@@ -103,6 +108,17 @@ pub trait EvidenceKey: Send + Sync {
     fn sign(&self, bytes: &[u8]) -> Result<[u8; 64]>;
 }
 
+/// What a manifest follows on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreviousManifest {
+    /// Its chain.
+    pub chain: ChainId,
+    /// Its place there.
+    pub number: u64,
+    /// Of its whole file.
+    pub hash: ContentHash,
+}
+
 /// What a manifest is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +130,8 @@ pub struct ManifestHead {
     box_id: BoxId,
     /// Its public key.
     pub key: PublicKey,
+    /// Its chain.
+    pub chain: ChainId,
     /// Its place in the chain, from 1.
     pub number: u64,
     /// The SHA-256 of the file of the one before; null in the first.
@@ -127,16 +145,34 @@ pub struct ManifestHead {
 }
 
 impl ManifestHead {
-    /// The head of the manifest that follows on `previous` (number and hash of its file).
+    /// The head of the manifest that follows on `previous`; without one it begins a chain.
     pub fn new(
         key: PublicKey,
-        previous: Option<(u64, ContentHash)>,
+        previous: Option<PreviousManifest>,
+        range: (Timestamp, Timestamp),
+        made_at: Timestamp,
+    ) -> Self {
+        match previous {
+            Some(PreviousManifest { chain, number, hash }) => {
+                Self::of_chain(key, (chain, number.saturating_add(1), Some(hash)), range, made_at)
+            }
+            None => Self::of_chain(key, (ChainId(random_bytes()), 1, None), range, made_at),
+        }
+    }
+
+    /// The same with everything given.
+    pub(super) fn of_chain(
+        key: PublicKey,
+        (chain, number, previous): (ChainId, u64, Option<ContentHash>),
         (from, to): (Timestamp, Timestamp),
         made_at: Timestamp,
     ) -> Self {
-        let number = previous.map_or(1, |(number, _)| number.saturating_add(1));
-        let previous = previous.map(|(_, hash)| hash);
-        Self { perch_manifest: FORM, box_id: key.box_id(), key, number, previous, from, to, made_at }
+        Self { perch_manifest: FORM, box_id: key.box_id(), key, chain, number, previous, from, to, made_at }
+    }
+
+    /// What the next one follows on, where `hash` is that of this one's file.
+    pub fn as_previous(&self, hash: ContentHash) -> PreviousManifest {
+        PreviousManifest { chain: self.chain, number: self.number, hash }
     }
 }
 

@@ -8,13 +8,13 @@
 //! JSON, an object a line (UTF-8, `\n`, no other white space, keys in the order shown), times in RFC 3339 with microseconds and `Z`,
 //! hashes, keys and signatures in lower-case hex:
 //! ```text
-//! {"perch_manifest":1,"box":"…","key":"…","number":17,"previous":"…","from":"…","to":"…","made_at":"…"}
+//! {"perch_manifest":1,"box":"…","key":"…","chain":"…","number":17,"previous":"…","from":"…","to":"…","made_at":"…"}
 //! {"recording":{"camera":"front","start":"…","end":"…","bytes":1234567,"sha256":"…","event":1777638896789123}}
 //! {"gap":{"camera":"front","start":"…","end":"…","cause":"box_off"}}
 //! {"signature":"…"}
 //! ```
 //! `key` is the public key of the box (Ed25519, RFC 8032), `box` the first eight bytes of its SHA-256. The signature is over all
-//! bytes before its own line. `previous` is the SHA-256 of the whole file of the manifest with the number before, null in the first
+//! bytes before its own line. `chain` names the chain, eight random bytes: a box whose manifests were lost begins another. `previous` is the SHA-256 of the whole file of the manifest with the number before, null in the first
 //! one. What is not in exactly this form is refused, so a manifest has one spelling. An export's first line is
 //! ```text
 //! {"perch_export":1,"box":"…","key":"…","camera":"front","from":"…","to":"…","made_at":"…","media_bytes":…,"media_sha256":"…"}
@@ -30,8 +30,8 @@ mod verify;
 
 pub use export::{EXPORT_BOX, ExportFound, MAX_STATEMENT_BYTES, SignedExport, check_export, export_box};
 pub use manifest::{
-    ContentHash, EvidenceKey, ExportHead, MAX_LINES, ManifestGap, ManifestHead, ManifestLine, PublicKey, RecordedFile,
-    Statement, StatementHead, sign,
+    ChainId, ContentHash, EvidenceKey, ExportHead, MAX_LINES, ManifestGap, ManifestHead, ManifestLine,
+    PreviousManifest, PublicKey, RecordedFile, Statement, StatementHead, sign,
 };
 pub use plan::{Newest, SETTLED_AFTER_US, may_go, next_manifest};
 pub use verify::{CopiedFile, Doubt, FoundManifest, KeyTrust, Verified, verify};

@@ -20,6 +20,8 @@ const SEEDS: [[u8; 32]; 2] = [
     [7; 32],
 ];
 
+const CHAIN: ChainId = ChainId([0xc4; 8]);
+
 struct TestKey(Ed25519KeyPair);
 
 impl TestKey {
@@ -66,7 +68,7 @@ fn copied(file: &RecordedFile) -> CopiedFile {
 
 /// Three manifests, an hour each, with three files each, of which the last hour has a gap.
 fn three_hours(key: &TestKey) -> (Vec<Vec<u8>>, Vec<RecordedFile>) {
-    let (mut manifests, mut files, mut previous) = (Vec::new(), Vec::new(), None);
+    let (mut manifests, mut files, mut previous) = (Vec::new(), Vec::new(), None::<PreviousManifest>);
     for hour in 12..15 {
         let range = (at(&format!("{hour}:00:00")), at(&format!("{}:00:00", hour + 1)));
         let mine: Vec<_> = (0..3).map(|n| recorded(range.0.plus_micros(n * 60_000_000))).collect();
@@ -75,10 +77,11 @@ fn three_hours(key: &TestKey) -> (Vec<Vec<u8>>, Vec<RecordedFile>) {
             let (start, end) = (at("14:03:00"), at("15:00:00"));
             lines.push(ManifestLine::Gap(ManifestGap { camera: camera(), start, end, cause: GapCause::BoxOff }));
         }
-        let head = ManifestHead::new(key.public_key(), previous, range, range.1.plus_micros(SETTLED_AFTER_US));
-        let number = head.number;
+        let place = (CHAIN, previous.map_or(1, |p| p.number + 1), previous.map(|p| p.hash));
+        let head = ManifestHead::of_chain(key.public_key(), place, range, range.1.plus_micros(SETTLED_AFTER_US));
+        let of = head.clone();
         let bytes = sign(&StatementHead::Manifest(head), &lines, key).expect("signed");
-        previous = Some((number, ContentHash::of(&bytes)));
+        previous = Some(of.as_previous(ContentHash::of(&bytes)));
         manifests.push(bytes);
         files.extend(mine);
     }
@@ -137,7 +140,7 @@ fn a_whole_chain_is_whole() {
     let (manifests, files) = three_hours(&TestKey::new(0));
     let files: Vec<_> = files.iter().map(copied).collect();
     let v = verify(KeyTrust::Any, None, found(&manifests), &files);
-    assert_eq!((v.doubts, v.whole, v.manifests), (vec![], 9, vec![1, 2, 3]));
+    assert_eq!((v.doubts, v.whole, v.manifests), (vec![], 9, vec![(CHAIN, 1), (CHAIN, 2), (CHAIN, 3)]));
     assert_eq!((v.gaps.len(), v.gaps[0].cause), (1, GapCause::BoxOff));
     assert_eq!(v.keys, [TestKey::new(0).public_key()]);
     // A part of the chain is one, too: what lies outside is not demanded.
@@ -173,12 +176,9 @@ fn each_kind_of_doubt_is_named() {
         ]
     );
     // One in the place of another: signed by the same key, with the same number and another content.
-    let head = ManifestHead::new(
-        key.public_key(),
-        Some((1, ContentHash::of(b"x"))),
-        (at("13:00:00"), at("14:00:00")),
-        at("15:00:00"),
-    );
+    let stranger = (CHAIN, 2, Some(ContentHash::of(b"x")));
+    let range = (at("13:00:00"), at("14:00:00"));
+    let head = ManifestHead::of_chain(key.public_key(), stranger, range, at("15:00:00"));
     let lines: Vec<_> = recorded[3..6].iter().cloned().map(ManifestLine::Recording).collect();
     let other = sign(&StatementHead::Manifest(head), &lines, &key).expect("signed");
     let got = doubts(found(&[manifests[0].clone(), other.clone(), manifests[2].clone()]), &files);
@@ -200,6 +200,34 @@ fn each_kind_of_doubt_is_named() {
     more.push(copied(&RecordedFile { start: at("12:30:00"), ..super::tests::recorded(at("12:30:00")) }));
     one(doubts(found(&manifests), &more), &["12:30:00.000000Z.mp4", "does not list it"]);
     assert_eq!(doubts(Vec::new(), &[]), [Doubt::NoManifest.to_string()]);
+}
+
+/// A box that was replaced has the key of its backup and none of its manifests.
+#[test]
+fn a_box_that_begins_anew_is_no_doubt() {
+    let key = TestKey::new(0);
+    let (manifests, recorded) = three_hours(&key);
+    let later = super::tests::recorded(at("16:10:00"));
+    let head = ManifestHead::new(key.public_key(), None, (at("16:00:00"), at("17:00:00")), at("17:20:00"));
+    let next = head.clone();
+    let anew = sign(&StatementHead::Manifest(head), &[ManifestLine::Recording(later.clone())], &key).expect("signed");
+    let next = ManifestHead::new(
+        key.public_key(),
+        Some(next.as_previous(ContentHash::of(&anew))),
+        (at("17:00:00"), at("18:00:00")),
+        at("18:20:00"),
+    );
+    let next = sign(&StatementHead::Manifest(next), &[], &key).expect("signed");
+    let mut all = found(&manifests);
+    let file = |n: u64| (format!("anew-{n}.jsonl"), Some(n));
+    all.extend(found(&[anew, next]).into_iter().zip(1..).map(|(m, n)| FoundManifest {
+        file: file(n).0,
+        named: file(n).1,
+        ..m
+    }));
+    let files: Vec<_> = recorded.iter().chain([&later]).map(copied).collect();
+    let v = verify(KeyTrust::Any, None, all, &files);
+    assert_eq!((v.doubts, v.whole, v.manifests.len()), (vec![], 10, 5));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A folder of copies against the manifests in it: what is wrong is named one by one.
 
-use super::manifest::{ContentHash, ManifestGap, ManifestHead, PublicKey, RecordedFile, Statement, StatementHead};
+use super::manifest::{
+    ChainId, ContentHash, ManifestGap, ManifestHead, PublicKey, RecordedFile, Statement, StatementHead,
+};
 use crate::archive::TimeRange;
 use crate::sync::keys::{BoxId, to_ms};
 use perch_base::ids::CameraId;
@@ -127,8 +129,8 @@ impl fmt::Display for Doubt {
 pub struct Verified {
     /// Whose word was taken.
     pub keys: Vec<PublicKey>,
-    /// How many manifests are believed, from the first to the last number.
-    pub manifests: Vec<u64>,
+    /// The manifests that are believed: chain and number.
+    pub manifests: Vec<(ChainId, u64)>,
     /// How many files are as they were recorded.
     pub whole: usize,
     /// What the box itself says is missing.
@@ -152,7 +154,7 @@ pub fn verify(
     }
     manifests.sort_by(|a, b| a.file.cmp(&b.file));
     let chain = chain(trust, manifests, &mut out);
-    out.manifests = chain.iter().map(|(_, head, _)| head.number).collect();
+    out.manifests = chain.iter().map(|(_, head, _)| (head.chain, head.number)).collect();
     let mut by_hash: HashMap<ContentHash, Vec<usize>> = HashMap::new();
     let mut by_name: HashMap<(&CameraId, Timestamp), Vec<usize>> = HashMap::new();
     for (n, file) in files.iter().enumerate() {
@@ -199,7 +201,7 @@ pub fn verify(
 
 /// The manifests that are believed, in order.
 fn chain(trust: KeyTrust, manifests: Vec<FoundManifest>, out: &mut Verified) -> Vec<(String, ManifestHead, Statement)> {
-    let mut chain: BTreeMap<u64, (String, ManifestHead, Statement)> = BTreeMap::new();
+    let mut chain: BTreeMap<(ChainId, u64), (String, ManifestHead, Statement)> = BTreeMap::new();
     let mut one_box: Option<PublicKey> = None;
     for FoundManifest { file, named, read } in manifests {
         let statement = match read {
@@ -221,17 +223,20 @@ fn chain(trust: KeyTrust, manifests: Vec<FoundManifest>, out: &mut Verified) -> 
         if named.is_some_and(|named| named != head.number) {
             out.doubts.push(Doubt::WrongName(file.clone(), head.number));
         }
-        match chain.get(&head.number) {
+        match chain.get(&(head.chain, head.number)) {
             // The same one twice is no harm.
             Some((_, _, same)) if same.hash == statement.hash => {}
             Some((other, ..)) => out.doubts.push(Doubt::Twice(head.number, other.clone(), file)),
-            None => _ = chain.insert(head.number, (file, head, statement)),
+            None => _ = chain.insert((head.chain, head.number), (file, head, statement)),
         }
     }
     out.keys.extend(one_box);
     let chain: Vec<_> = chain.into_values().collect();
     for pair in chain.windows(2) {
         let [(_, before, statement), (file, head, _)] = pair else { continue };
+        if head.chain != before.chain {
+            continue;
+        }
         if head.number > before.number + 1 {
             out.doubts.push(Doubt::MissingManifests(before.number + 1, head.number - 1));
         } else if head.previous != Some(statement.hash) {

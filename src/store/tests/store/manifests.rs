@@ -79,7 +79,7 @@ fn each_hour_is_signed_once_when_it_is_settled() {
     b.clock.set_utc(at("17:00:00"));
     assert_eq!((make(), make(), make()), (Some(2), Some(3), None));
     let v = checked(&b, &store);
-    assert_eq!((v.doubts, v.whole, v.manifests), (vec![], 5, vec![1, 2, 3]));
+    assert_eq!((v.doubts, v.whole, v.manifests.len()), (vec![], 5, 3));
     assert!(v.gaps.iter().any(|gap| gap.cause == GapCause::Unknown && gap.start == s(3601.0)), "{:?}", v.gaps);
 
     let file = b.files().remove(1);
@@ -112,7 +112,10 @@ fn what_is_being_written_is_waited_for_and_a_hash_that_is_missing_is_made() {
     for name in ["perch.db", "perch.db-wal", "perch.db-shm"] {
         let _ = fs::remove_file(b.data().join(name));
     }
-    let store = opened(&b);
+    let store = b.start();
+    store.recordings().sign_with(key());
+    assert_eq!(store.recordings().make_manifest().expect("asked"), None, "the index does not know all files yet");
+    store.recordings().reconcile().expect("compared");
     assert_eq!(store.recordings().make_manifest().expect("made"), Some(1));
     let v = checked(&b, &store);
     assert_eq!((v.doubts, v.whole), (vec![], 2));
