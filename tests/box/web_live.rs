@@ -114,6 +114,37 @@ fn an_h265_camera_is_watched_over_https() {
     assert_eq!(ffmpeg::grey(&url, &["-tls_verify", "0", "-f", "mpjpeg"], 3).len(), 3, "MJPEG");
 }
 
+/// The doctor has pictures of a camera packaged, and is nobody who watches.
+#[test]
+fn the_doctor_tries_pictures_over_https() {
+    let home = Home::new(&camera("front", "test", PLAIN));
+    let port = home.ports.http;
+    let text = home.config_text();
+    home.write_config(
+        &text.replace(&format!("listen = \"127.0.0.1:{port}\""), &format!("listen = \"0.0.0.0:{port}\"")),
+    );
+    let running = home.boot();
+    let admin = running.paired();
+    let hls = |said: &serde_json::Value| {
+        let ways = said["ways"].as_array().expect("a list");
+        ways.iter().find(|way| way["way"] == "hls").cloned().expect("told of")
+    };
+    admin.wait_for_camera("front", "live", s(30));
+    let found = hls(&admin.json("/api/v1/doctor/live"));
+    let says = found["says"].as_str().expect("a sentence");
+    assert!(
+        found["works"] == true && says.ends_with("those of Camera front came") && says.contains(&port.to_string()),
+        "{found}"
+    );
+    assert_eq!(admin.json("/api/v1/live")["over_https"], serde_json::json!([]));
+    // From beside the box it is seen whether the page answers.
+    let said = home.run(&["doctor", "live"], "").ok();
+    assert!(said.contains(&format!("yes  Over HTTPS      whoever reaches the page, at port {port}")), "{said}");
+    drop(running);
+    let said = home.run(&["doctor", "live"], "").ok();
+    assert!(said.contains(&format!("no   Over HTTPS      the page does not answer at port {port}")), "{said}");
+}
+
 /// Over HTTPS as many watch as the settings say, from the moment on that they say it.
 #[test]
 fn the_owners_limits_hold_over_https() {

@@ -1,5 +1,6 @@
 //! The box's own relay: which of the owner's TURN servers it asks, and when again; how long a way through it is kept for a viewer.
 
+use crate::update::clean;
 use perch_base::time::MonoTime;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +42,13 @@ pub enum IceFailure {
     Lost,
     /// The box does not do that (DTLS).
     Unsupported,
+}
+
+impl IceFailure {
+    /// It proves itself by nothing, as a library said: with the names of its certificate, say, which are as many and as long as it likes.
+    pub fn untrusted(said: &str) -> Self {
+        Self::Untrusted(clean(said))
+    }
 }
 
 impl fmt::Display for IceFailure {
@@ -131,6 +139,13 @@ mod tests {
 
     fn s(seconds: i64) -> MonoTime {
         MonoTime(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn what_a_server_has_in_its_certificate_is_said_in_one_line() {
+        let names = "only valid for x.example\n, ".repeat(10_000);
+        let said = IceFailure::untrusted(&names).to_string();
+        assert!(said.len() < 500 && !said.contains('\n') && said.contains("x.example"), "{said}");
     }
 
     #[test]

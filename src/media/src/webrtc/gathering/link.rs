@@ -113,7 +113,7 @@ async fn encrypted(
     tcp: TcpStream,
     clock: &SharedClock,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, IceFailure> {
-    let untrusted = |why: String| IceFailure::Untrusted(why);
+    let untrusted = |why: String| IceFailure::untrusted(&why);
     let roots = match ca_pem {
         Some(pem) => {
             let mut roots = RootCertStore::empty();
