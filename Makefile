@@ -10,7 +10,7 @@ help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
 	@echo "make test    install what is missing and run every test whose program or inputs changed since it passed; FRESH=1: every test"
 	@echo "make check   formatting, lints, web checks, licences and advisories"
-	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone, ONLY=glass: how old pictures are when shown"
+	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone, ONLY=glass: how old pictures are when shown, ONLY=viewers: what viewers cost"
 	@echo "make lighthouse   every page as Lighthouse sees it on a phone, as a table; ONLY=/live for one"
 	@echo "make hidden       a page that is hidden for ten minutes with its sound on: what is heard, what it costs, when the picture is back"
 	@echo "make networks     live over bad networks, the page in Chromium among them: freezes, and when which picture comes, in ten minutes"

@@ -24,6 +24,9 @@ motion = { enabled = false }`;
 /** How long the page is hidden: ten minutes by `make hidden`. */
 const HIDDEN_S = Number(process.env.PERCH_TEST_HIDDEN_S ?? '8');
 
+/** How often it is looked at again then. */
+const ROUNDS = HIDDEN_S > 60 ? 20 : 6;
+
 let box: Box;
 let owner: BrowserContext;
 
@@ -185,7 +188,7 @@ test('a hidden page goes on sounding with little data, and the picture is back a
   expect(after.frames).toBeLessThan(before.frames + 5);
 
   const waited = [];
-  for (let n = 0; n < 6; n += 1) {
+  for (let n = 0; n < ROUNDS; n += 1) {
     waited.push(Math.round(await wakes(page)));
     await expect(playing(page)).toHaveCount(1);
     await page.waitForTimeout(500);
@@ -193,7 +196,8 @@ test('a hidden page goes on sounding with little data, and the picture is back a
     await expect.poll(ration).toBe('sound by wish');
     await page.waitForTimeout(500);
   }
-  console.log(`a picture after ${waited.join(', ')} ms of waking`);
+  const p95 = waited.toSorted((a, b) => a - b)[Math.ceil(0.95 * waited.length) - 1];
+  console.log(`a picture after ${waited.join(', ')} ms of waking, 95 of 100 within ${p95} ms`);
   // What is exact in time is looked at by whoever reads this; here the machine may be doing other things.
   expect(Math.min(...waited)).toBeLessThan(300);
   expect(Math.max(...waited)).toBeLessThan(2000);

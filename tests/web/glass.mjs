@@ -28,7 +28,7 @@ async function playHls(/** @type {string} */ token) {
   Object.assign(window, { joined: { video } });
 }
 
-/** The delays of the pictures shown in so many seconds. */
+/** The delays of the pictures shown in so many seconds, and how long the browser itself stood still at most meanwhile. */
 async function delays(/** @type {number} */ seconds) {
   /** @type {{ video: HTMLVideoElement }} */
   const { video } = Reflect.get(window, 'joined');
@@ -38,6 +38,11 @@ async function delays(/** @type {number} */ seconds) {
   if (!sheet) throw new Error('no canvas');
   /** @type {number[]} */
   const found = [];
+  let [stalledMs, ranMs] = [0, performance.now()];
+  const beat = setInterval(() => {
+    const now = performance.now();
+    [stalledMs, ranMs] = [Math.max(stalledMs, now - ranMs), now];
+  }, 10);
   const until = performance.now() + seconds * 1000;
   await new Promise((done) => {
     const look = (/** @type {number} */ now, /** @type {VideoFrameCallbackMetadata} */ frame) => {
@@ -53,7 +58,8 @@ async function delays(/** @type {number} */ seconds) {
     };
     video.requestVideoFrameCallback(look);
   });
-  return found;
+  clearInterval(beat);
+  return { found, stalledMs };
 }
 
 await withTab(async (tab) => {
@@ -62,9 +68,18 @@ await withTab(async (tab) => {
     await tab.evaluate(playHls, token);
   } else await tab.evaluate(join, [token]);
   await tab.waitForTimeout(SETTLE_MS);
-  const all = (await tab.evaluate(delays, Number(seconds))).sort((a, b) => a - b);
+  const { found, stalledMs } = await tab.evaluate(delays, Number(seconds));
+  const all = found.sort((a, b) => a - b);
   const at = (/** @type {number} */ share) =>
     Math.round(all[Math.min(all.length - 1, Math.ceil(share * all.length) - 1)] ?? NaN);
-  console.log(JSON.stringify({ n: all.length, p50: at(0.5), p95: at(0.95), max: at(1) }));
+  console.log(
+    JSON.stringify({
+      n: all.length,
+      p50: at(0.5),
+      p95: at(0.95),
+      max: at(1),
+      browser_stood_ms: Math.round(stalledMs),
+    }),
+  );
   if (way !== 'hls') await tab.evaluate(leave, token);
 });

@@ -62,6 +62,7 @@ pub mod onvif;
 pub mod opus;
 pub mod orientation;
 pub mod pace;
+pub mod pacing;
 pub mod pairing;
 pub mod picture_controls;
 pub mod picture_gate;

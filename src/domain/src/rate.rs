@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// What is sent must cost more than the connection carries for this long before less is sent, as a burst is no bottleneck; and where it costs
 /// [`FAR_SHORT`] times as much, as the picture stands within a moment.
-const SHORT_FOR: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(200)];
+const SHORT_FOR: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(50)];
 /// The same where the picture would stop moving.
 const PICTURE_SHORT_FOR: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(1)];
 const FAR_SHORT: f64 = 1.4;
@@ -42,6 +42,11 @@ const BEGINNING: Duration = Duration::from_secs(1);
 /// More is sent where the connection carries it with this much to spare, and for this long.
 const ROOM: f64 = 1.2;
 const ROOM_FOR: Duration = Duration::from_millis(1000);
+/// Meanwhile so much of what that costs is sent, with padding: a probe is short, and passes where what is sent for long would not.
+const PROOF: f64 = 1.05;
+/// After a proof that failed the next one waits for this, and so many times in a row no longer.
+const PROOF_BACK_OFF: Duration = Duration::from_secs(5);
+const PROOFS_AT_FIRST: u32 = 4;
 /// After a step down no step up before this.
 const REST: Duration = Duration::from_secs(3);
 /// A step up that is taken back within this has failed.
@@ -320,7 +325,7 @@ impl ViewerRate {
         }
         let available = available?;
         if costs.of(self.ration) > available {
-            self.room_since = None;
+            self.proof_fails(now, available, costs);
             self.fall(now, available, costs, limit)
         } else {
             self.short_since = None;
@@ -357,7 +362,7 @@ impl ViewerRate {
         let below = || Ration::DOWN.into_iter().filter(|ration| *ration < self.ration && self.may(*ration, costs));
         let lower = below().find(|ration| costs.least(*ration) <= available).or_else(|| below().next_back())?;
         if self.climbed_at.take().is_some_and(|at| now.since(at) < TRIAL) {
-            self.fails(now, self.ration);
+            self.fails(now, self.ration, BACK_OFF, 1);
         }
         self.rests_until = now + REST;
         Some(self.change(now, lower, limit))
@@ -398,7 +403,7 @@ impl ViewerRate {
         let best = Ration::DOWN.into_iter().filter(above).find(fits);
         self.cause = if top.is_none() { RationCause::Wish } else { limit };
         let Some(best) = best else {
-            self.room_since = None;
+            self.proof_fails(now, available, costs);
             return None;
         };
         let since = match self.room_since {
@@ -415,6 +420,24 @@ impl ViewerRate {
         Some(self.change(now, best, cause))
     }
 
+    /// What a step up waited for has ended; where the connection did not carry what was sent to prove it, the next proof waits.
+    fn proof_fails(&mut self, now: MonoTime, available: u64, costs: &Costs) {
+        match self.room_since.take() {
+            Some((Ration::Main, _)) if costs.of(Ration::Main) > available => {
+                // What was shown meanwhile went on: it is tried again soon, as the way may have become wider, and for a while as often.
+                self.fails(now, Ration::Main, PROOF_BACK_OFF, PROOFS_AT_FIRST);
+            }
+            // Whoever has no picture that moves is not to wait long for another try.
+            Some((ration, _)) if costs.least(ration) > available => self.rests_until = self.rests_until.max(now + REST),
+            _ => {}
+        }
+    }
+
+    /// Bits a second that are to be sent at least, with padding, where a step up is to be taken; 0: none is.
+    pub fn proves_bps(&self, costs: &Costs) -> u64 {
+        self.room_since.map_or(0, |(ration, _)| (costs.of(ration) as f64 * PROOF) as u64)
+    }
+
     /// How much must be to spare: more after each step that failed.
     fn room(&self, ration: Ration) -> f64 {
         let failures = self.failed.filter(|(failed, ..)| ration >= *failed).map_or(0, |(_, times, _)| times);
@@ -427,10 +450,10 @@ impl ViewerRate {
         failed.map_or(self.rests_until, |(.., until)| until.max(self.rests_until))
     }
 
-    /// A step up to `ration` failed.
-    fn fails(&mut self, now: MonoTime, ration: Ration) {
+    /// A step up to `ration` failed: the next one waits for `back_off`, and from the one after `as_often` on twice as long each time.
+    fn fails(&mut self, now: MonoTime, ration: Ration, back_off: Duration, as_often: u32) {
         let times = self.failed.filter(|(failed, ..)| *failed == ration).map_or(1, |(_, times, _)| times + 1);
-        let pause = (BACK_OFF * 2u32.saturating_pow((times - 1).min(8))).min(MAX_BACK_OFF);
+        let pause = (back_off * 2u32.saturating_pow(times.saturating_sub(as_often).min(8))).min(MAX_BACK_OFF);
         self.failed = Some((ration, times, now + pause));
     }
 
@@ -446,7 +469,7 @@ impl ViewerRate {
         let wanted = self.ration;
         self.change(now, ration, self.cause);
         self.climbed_at = None;
-        self.fails(now, wanted.max(ration));
+        self.fails(now, wanted.max(ration), BACK_OFF, 1);
     }
 
     /// Whether the wish and the camera allow `ration`.

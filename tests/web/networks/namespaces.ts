@@ -1,6 +1,6 @@
-// A box and a phone in network namespaces of their own, and a way between them that is made narrow, lossy, or cut. The box has a
+// A box and a phone in network namespaces of their own, and a way between them that is made narrow, lossy, late, or cut. The box has a
 // second way to this machine, which stays as it is.
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,12 @@ export const BOX_FOR_PHONE = '10.213.0.1';
 const PHONE_ADDRESS = '10.213.0.2';
 export const BOX_FOR_US = '10.213.1.1';
 
+/** The way's ends, each with its namespace. */
+const ENDS = [
+  [BOX, 'phone'],
+  [PHONE, 'box'],
+] as const;
+
 const run = (program: string, ...args: string[]) =>
   execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
 const inBox = (...args: string[]) => run('ip', 'netns', 'exec', BOX, ...args);
@@ -25,13 +31,21 @@ export class Networks {
   #folder = mkdtempSync(join(tmpdir(), 'perch-networks-'));
   /** A Chromium that lives with the phone. */
   readonly chromium = join(this.#folder, 'chromium');
+  #way: ChildProcess | null = null;
 
-  constructor() {
+  /** `isLate`: the way is one that can be made late, and costs time of its own. */
+  constructor(isLate = false) {
     for (const name of [BOX, PHONE]) {
       run('ip', 'netns', 'add', name);
       run('ip', '-n', name, 'link', 'set', 'lo', 'up');
     }
-    run('ip', 'link', 'add', 'phone', 'netns', BOX, 'type', 'veth', 'peer', 'name', 'box', 'netns', PHONE);
+    if (isLate) {
+      for (const [name, device] of ENDS) run('ip', '-n', name, 'tuntap', 'add', 'dev', device, 'mode', 'tap');
+      this.#way = spawn('python3', [join(import.meta.dirname, 'way.py'), ...ENDS.flat()], {
+        stdio: ['pipe', 'ignore', 'inherit'],
+      });
+    } else
+      run('ip', 'link', 'add', 'phone', 'netns', BOX, 'type', 'veth', 'peer', 'name', 'box', 'netns', PHONE);
     run('ip', 'link', 'add', 'us', 'netns', BOX, 'type', 'veth', 'peer', 'name', 'perch-test');
     for (const [name, device, address] of [
       [BOX, 'phone', BOX_FOR_PHONE],
@@ -94,12 +108,18 @@ export class Networks {
       );
   }
 
+  /** What goes by UDP comes this much later, and up to so much more in any order; of the box's packets this share is lost. */
+  late(delayMs: number, jitterMs: number, lossPercent: number): void {
+    this.#way?.stdin?.write(`${delayMs} ${jitterMs} ${lossPercent}\n`);
+  }
+
   /** Nothing goes from one to the other, or all does again. */
   cut(isCut: boolean): void {
     run('ip', '-n', BOX, 'link', 'set', 'phone', isCut ? 'down' : 'up');
   }
 
   close(): void {
+    this.#way?.stdin?.end();
     for (const name of [PHONE, BOX]) run('ip', 'netns', 'delete', name);
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -127,7 +127,7 @@ fn run(scenario: &Scenario) -> Told {
             Ration::Sound => 0,
         };
         let sound = u64::from(scenario.sound) * SOUND;
-        network.step(bps + sound, rate.looks_for_bps(network.now(), &costs));
+        network.step(bps + sound, rate.looks_for_bps(network.now(), &costs), rate.proves_bps(&costs));
         if step % (LOOK * 200.0) as u32 != 0 || step == 0 {
             continue;
         }

@@ -53,6 +53,10 @@ pub struct Network {
     keyframe_s: f64,
     waiting: VecDeque<u64>,
     pace_s: f64,
+    padded_s: f64,
+    /// What was sent last, and until when a queue is taken to stand as that was too much.
+    sent_bps: f64,
+    jammed_s: f64,
     busy_s: f64,
     flying: Vec<Packet>,
     arrived: VecDeque<(f64, u64)>,
@@ -81,6 +85,9 @@ impl Network {
             keyframe_s: 0.0,
             waiting: VecDeque::new(),
             pace_s: 0.0,
+            padded_s: 0.0,
+            sent_bps: 0.0,
+            jammed_s: 0.0,
             busy_s: 0.0,
             flying: Vec::new(),
             arrived: VecDeque::new(),
@@ -130,11 +137,13 @@ impl Network {
         (self.chance >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Sends `bps` for 5 ms, while the estimator looks whether it carries `looks_for_bps`.
-    pub fn step(&mut self, bps: u64, looks_for_bps: u64) {
+    /// Sends `bps` for 5 ms, with padding at least `least_bps`, while the estimator looks whether it carries `looks_for_bps`.
+    pub fn step(&mut self, bps: u64, looks_for_bps: u64, least_bps: u64) {
         self.now_s += 0.005;
         self.make_frames(bps as f64);
-        self.send_paced();
+        let before = self.sent_bytes;
+        self.send_paced(bps as f64);
+        self.pad(self.sent_bytes - before, least_bps as f64);
         let looks_for = looks_for_bps as f64;
         if looks_for > self.looks_for_bps && looks_for > self.estimate_bps && self.probe.is_none() {
             self.probe = Some((self.now_s + 2.0 * self.link.delay_s + 0.1, looks_for.min(2.0 * self.estimate_bps)));
@@ -167,15 +176,33 @@ impl Network {
         }
     }
 
-    fn send_paced(&mut self) {
+    fn send_paced(&mut self, bps: f64) {
         self.pace_s = self.pace_s.max(self.now_s - 0.04);
-        // What waits for longer than two seconds leaves faster.
+        // What waits for longer than a second leaves faster.
         let waiting: u64 = self.waiting.iter().sum();
-        let rate = (self.estimate_bps * 1.1).max(waiting as f64 * 8.0 / 2.0);
+        if bps < std::mem::replace(&mut self.sent_bps, bps) {
+            self.waiting.clear();
+            self.jammed_s = self.now_s + 2.0;
+        }
+        let factor = if self.estimate_bps < bps || self.now_s < self.jammed_s { 1.1 } else { 2.5 };
+        let rate = (self.estimate_bps * factor).max(waiting as f64 * 8.0);
         while self.pace_s <= self.now_s {
             let Some(bytes) = self.waiting.pop_front() else { return };
             self.pace_s += bytes as f64 * 8.0 / rate;
             self.send(bytes);
+        }
+    }
+
+    /// No padding where a queue stands.
+    fn pad(&mut self, sent_bytes: u64, least_bps: f64) {
+        let rate = least_bps.min(self.estimate_bps);
+        if rate <= 0.0 || self.is_over {
+            return;
+        }
+        self.padded_s = self.padded_s.max(self.now_s - 0.04) + sent_bytes as f64 * 8.0 / rate;
+        while self.waiting.is_empty() && self.padded_s <= self.now_s {
+            self.padded_s += PACKET_BYTES as f64 * 8.0 / rate;
+            self.send(PACKET_BYTES);
         }
     }
 

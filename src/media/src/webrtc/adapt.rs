@@ -8,7 +8,7 @@ use super::machine::Outbox;
 use super::session::Session;
 use perch_base::time::MonoTime;
 use perch_domain::media::Stream;
-use perch_domain::rate::{Costs, Ration, SubEncoderRate};
+use perch_domain::rate::{Costs, Ration, RationCause, SubEncoderRate};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Adaptation {
             let need = session.rate.sub_need_bps(&costs).filter(|_| session.feed.stream == Some(Stream::Sub));
             watchers.entry(camera).or_default().needs_bps.extend(need);
             match change {
-                Some(ration) => give(feeds, session, ration, mono),
+                Some(ration) => give(feeds, session, ration, mono, out),
                 None => session.stop_what_is_too_much(mono, STOPS_AFTER),
             }
         }
@@ -95,12 +95,16 @@ pub fn costs(feeds: &Feeds, camera: CameraKey, is_alone: bool) -> Costs {
 }
 
 /// Gives a session another ration.
-fn give(feeds: &mut Feeds, session: &mut Session, ration: Ration, mono: MonoTime) {
+fn give(feeds: &mut Feeds, session: &mut Session, ration: Ration, mono: MonoTime, out: &mut dyn Outbox) {
     let Some(camera) = feeds.camera(session.feed).cloned() else { return };
     let available_kbps = session.rate.available_bps().map(|bps| bps / 1000);
     let (lease, why) = (session.lease, session.rate.cause().as_str());
     tracing::debug!(%lease, available_kbps, why, "viewer is sent {} from now on", ration.as_str());
     let waiting = session.next_feed.take();
+    let falls = ration < session.gate.ration() && session.rate.cause() == RationCause::Connection;
+    if falls {
+        session.hold_back(mono, ration == Ration::Sub && camera.live.hub.commandable(Stream::Sub), out);
+    }
     if ration == Ration::Sound {
         session.gate.set(ration);
         change_feed(feeds, session, &camera, None);

@@ -30,6 +30,8 @@ use tokio::sync::mpsc;
 
 /// How often leases and feeds are looked after.
 const TICK: Duration = Duration::from_millis(250);
+/// And while the connection of one carries less than it is sent.
+const SHORT_TICK: Duration = Duration::from_millis(50);
 /// Sound waits this long at most for a picture to leave with.
 const AUDIO_PATIENCE: Duration = Duration::from_millis(8);
 /// Frames taken from the queue in one turn.
@@ -212,8 +214,9 @@ impl Loop {
             self.drive(key, now);
         }
         if now >= self.next_tick {
-            self.next_tick = now + TICK;
             self.tick();
+            let is_short = self.sessions.values().any(Session::is_short);
+            self.next_tick = now + if is_short { SHORT_TICK } else { TICK };
         }
         self.socket.flush();
         let counters = &self.shared.counters;
@@ -231,6 +234,9 @@ impl Loop {
                 session.break_down();
             }
             self.shared.counters.undrained.fetch_add(session.take_undrained(), Relaxed);
+            if session.take_newly_short() {
+                self.next_tick = now;
+            }
             if session.take_life_sign() {
                 session.term.renew(self.shared.clock.mono());
             }
@@ -260,7 +266,7 @@ impl Loop {
                 let mono = self.shared.clock.mono();
                 let wallclock = |pts| now.checked_sub(mono.since(pts)).unwrap_or(now);
                 let frames: Vec<_> = backlog.iter().map(|p| Frame::new(p, wallclock(p.pts), false)).collect();
-                if guarded(&self.shared, session.lease, || session.backlog(&frames, &mut self.socket)).is_none() {
+                if guarded(&self.shared, session.lease, || session.backlog(&frames)).is_none() {
                     session.break_down();
                 }
             }

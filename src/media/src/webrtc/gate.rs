@@ -33,6 +33,11 @@ impl RationGate {
         self.is_broken && ration != Ration::Sound
     }
 
+    /// What it let through last did not leave: the next picture must be a keyframe.
+    pub fn break_off(&mut self) {
+        self.is_broken = true;
+    }
+
     /// Whether a picture is sent.
     pub fn passes(&mut self, frame: &Frame) -> bool {
         let is_due = || self.last_keyframe.is_none_or(|last| frame.pts.since(last) + ABOUT >= KEYFRAME_EVERY);

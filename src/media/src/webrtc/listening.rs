@@ -22,15 +22,17 @@ pub fn set(feeds: &mut Feeds, session: &mut Session, sound_only: bool, now: Mono
         feeds.release(waiting);
     }
     // The gate remembers what it left out: the first picture is a whole one.
+    session.leave_out_waiting();
     session.gate = RationGate::new(ration);
     change_feed(feeds, session, &camera, (ration != Ration::Sound).then(|| ration.stream()));
     // Pictures leave as fast as the estimate says, and one that is new looks at once for what it is to.
     let costs = costs(feeds, camera.key, false);
     session.look_for(now, &costs, out);
-    session.estimate_anew(session.rate.fresh_estimate_bps(&costs), out);
+    session.estimate_anew(now, session.rate.fresh_estimate_bps(&costs), out);
     if session.connected() {
         session.phase = SessionPhase::AwaitsKeyframe;
         if !sound_only {
+            session.hurry();
             session.wishes.push(SessionWish::Join);
         }
     }

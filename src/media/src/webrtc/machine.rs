@@ -22,6 +22,12 @@ const AT_ONCE: Duration = Duration::from_micros(200);
 /// Paced packets that leave in one turn at most: a keyframe has fewer.
 const MAX_PACED: usize = 2048;
 
+/// Video packets kept for retransmission: about two seconds.
+const RTX_PACKETS: usize = 512;
+const RTX_AGE: Duration = Duration::from_secs(2);
+/// Share of a session's bytes that may be retransmissions; a viewer cannot make the box send more than that.
+const RTX_SHARE: f32 = 0.3;
+
 /// Takes the datagrams of a machine.
 pub trait Outbox {
     /// Adds one datagram to what is sent at the end of the turn; `source` is an address of the box's own, at a relay or here.
@@ -91,10 +97,10 @@ impl Counted {
         self.change().sdp_api().accept_offer(offer)
     }
 
-    /// How many packets of the line `mid` are kept for retransmission, how long, and which share of all bytes they may be.
-    pub fn set_rtx_cache(&mut self, mid: Mid, packets: usize, age: Duration, share: f32) {
+    /// Nothing of the line `mid` was sent yet, or what was is not sent again.
+    pub fn forget_sent(&mut self, mid: Mid) {
         if let Some(stream) = self.change().direct_api().stream_tx_by_mid(mid, None) {
-            stream.set_rtx_cache(packets, age, Some(share));
+            stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE));
         }
     }
 
@@ -106,15 +112,22 @@ impl Counted {
         }
     }
 
+    /// Whether packets of the line `mid` leave at once, or as the estimator's own pacer lets them.
+    pub fn set_unpaced(&mut self, mid: Mid, unpaced: bool) {
+        if let Some(stream) = self.change().direct_api().stream_tx_by_mid(mid, None) {
+            stream.set_unpaced(unpaced);
+        }
+    }
+
     /// The user fragment that the viewer's requests are to come for.
     #[cfg(test)]
     pub fn local_ufrag(&mut self) -> String {
         self.change().direct_api().local_ice_credentials().ufrag
     }
 
-    /// The bits a second for which the estimator looks whether the connection carries them.
-    pub fn look_for(&mut self, bps: u64) {
-        self.change().bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(bps));
+    /// The bits a second for which the estimator looks whether the connection carries them, and those that are sent all the time, with padding.
+    pub fn look_for(&mut self, least_bps: u64, bps: u64) {
+        self.change().bwe().set_bitrate(Bitrate::bps(least_bps), Bitrate::bps(bps.max(least_bps)));
     }
 
     /// The estimator begins anew with `bps`.

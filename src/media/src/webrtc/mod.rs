@@ -21,6 +21,7 @@ mod past;
 mod plan;
 mod restart;
 mod route;
+mod sender;
 mod server;
 mod session;
 mod shared;
@@ -68,8 +69,8 @@ use tokio::sync::mpsc;
 /// How long a caller waits for the engine.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const COMMAND_QUEUE: usize = 256;
-/// How often loss is looked at where we may choose the stream.
-const LOSS_EVERY: Duration = Duration::from_millis(500);
+/// How often estimate and loss are asked for where we may choose the stream: a picture stands soon where less is to be sent.
+const LOSS_EVERY: Duration = Duration::from_millis(100);
 /// How often is looked for receiver reports and consent that renew the lease.
 const LIFE_SIGNS_EVERY: Duration = Duration::from_secs(2);
 

@@ -20,12 +20,6 @@ use str0m::media::{Direction, Frequency, Mid, Pt};
 use str0m::rtp::Extension;
 use str0m::{Candidate, RtcConfig};
 
-/// Video packets kept for retransmission: about two seconds.
-const RTX_PACKETS: usize = 512;
-const RTX_AGE: Duration = Duration::from_secs(2);
-/// Share of a session's bytes that may be retransmissions; a viewer cannot make the box send more than that.
-const RTX_SHARE: f32 = 0.3;
-
 /// What all sessions have in common.
 pub struct DtlsIdentity {
     crypto: Arc<CryptoProvider>,
@@ -110,7 +104,7 @@ pub fn negotiate(
     }
     let video = line(&machine, video)?;
     let audio = audio.map(|audio| line(&machine, audio)).transpose()?;
-    machine.mutate(&mut Nowhere, |rtc| rtc.set_rtx_cache(video.mid, RTX_PACKETS, RTX_AGE, RTX_SHARE));
+    machine.mutate(&mut Nowhere, |rtc| rtc.forget_sent(video.mid));
     let ufrag = attribute(&inner, "a=ice-ufrag:").ok_or_else(|| Error::internal("an SDP answer without ICE"))?.into();
     let answer = plan.answer(&inner)?;
     let (video, restarts) = (Some(video), Restarts::new(plan.sdp));

@@ -4,8 +4,9 @@ use super::cameras::KeyedCamera;
 use super::feed::{FeedId, Frame};
 use super::gate::RationGate;
 use super::machine::{Counted, Machine, Outbox};
-use super::offer::{Line, Negotiated};
+use super::offer::Negotiated;
 use super::restart::{Restarted, Restarts};
+use super::sender::LineSender;
 use super::talk::{NO_FEED, Talk, TalkStart};
 use super::trickle::SdpFragment;
 use perch_base::Result;
@@ -14,9 +15,8 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
-use perch_domain::orientation::Orientation;
+use perch_domain::pacing::Room;
 use perch_domain::rate::{Costs, LinkState, RateWish, Ration, SentRate, StuckEstimate, ViewerRate};
-use perch_domain::stamps::{SteadySound, shown_at};
 use perch_domain::stream_choice::{StreamChoice, gives_up_change};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,8 +24,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, VideoOrientation};
 use str0m::{Candidate, Event, IceConnectionState, Input, RtcError};
+
+/// The estimate is smoothed over so long (str0m).
+const SMOOTHED_FOR: Duration = Duration::from_secs(3);
+/// A queue that stood as less was to be sent takes so long to go.
+const JAMMED_FOR: Duration = Duration::from_secs(2);
+
+/// What waits for longer than this is left out where a queue stands on the way.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,87 +54,6 @@ pub enum SessionWish {
     Join,
     /// The viewer lost its picture.
     Keyframe,
-}
-
-/// One of our RTP streams.
-#[derive(Debug)]
-struct Sender {
-    line: Line,
-    seq: u64,
-    offset_ticks: u32,
-    clock_khz: i64,
-    nackable: bool,
-    last_pts: Option<MonoTime>,
-    /// How pictures are turned since the last keyframe.
-    orientation: Orientation,
-    sound: SteadySound,
-}
-
-impl Sender {
-    fn new(line: Line, clock_khz: i64, nackable: bool) -> Self {
-        let [a, b, c, d, e, f] = perch_base::secret::random_bytes::<6>();
-        // Sequence numbers start in the lower half, so that the first packets do not roll over (RFC 3711, 3.3.1).
-        let seq = u64::from(u16::from_be_bytes([a, b]) >> 1);
-        Self {
-            line,
-            seq,
-            offset_ticks: u32::from_be_bytes([c, d, e, f]),
-            clock_khz,
-            nackable,
-            last_pts: None,
-            orientation: Orientation::NONE,
-            sound: SteadySound::default(),
-        }
-    }
-
-    fn is_new(&self, pts: MonoTime) -> bool {
-        self.last_pts.is_none_or(|last| pts > last)
-    }
-
-    /// Writes a picture at `pts`, or just after the one before it.
-    fn write_video(
-        &mut self,
-        machine: &mut Machine,
-        frame: &Frame,
-        pts: MonoTime,
-        wallclock: Instant,
-        out: &mut dyn Outbox,
-    ) {
-        self.write(machine, frame, shown_at(self.last_pts, pts), wallclock, out);
-    }
-
-    fn write(&mut self, machine: &mut Machine, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
-        // Not what was agreed on: a stream that changed to it ends its sessions.
-        let Some(pt) = self.line.pt(frame.codec) else { return };
-        self.last_pts = Some(pts);
-        let mut ticks = pts.0.wrapping_mul(self.clock_khz) / 1000;
-        if frame.track == Track::Audio {
-            ticks = self.sound.follow_on(ticks, frame.duration, self.clock_khz);
-        }
-        self.orientation = frame.orientation.unwrap_or(self.orientation);
-        let orientation =
-            (self.orientation.quarters > 0 || frame.orientation.is_some()).then_some(orientation(self.orientation));
-        let time = self.offset_ticks.wrapping_add(ticks as u32);
-        let packets = (self.seq..).zip(&frame.payloads).map(|(seq, payload)| {
-            let packet = RtpWrite::new(pt, SeqNo::from(seq), time, wallclock, payload.data.clone());
-            // What a picture's last packet says holds for the picture (3GPP TS 26.114 7.4.5).
-            let video_orientation = orientation.filter(|_| payload.marker);
-            let extensions = ExtensionValues { video_orientation, ..ExtensionValues::default() };
-            packet.marker(payload.marker).nackable(self.nackable).ext_vals(extensions)
-        });
-        machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packets));
-        self.seq += frame.payloads.len() as u64;
-    }
-}
-
-/// As the extension says it: how far a picture is turned that is to be turned back. It knows of no mirror.
-fn orientation(orientation: Orientation) -> VideoOrientation {
-    match orientation.quarters {
-        0 => VideoOrientation::Deg0,
-        1 => VideoOrientation::Deg270,
-        2 => VideoOrientation::Deg180,
-        _ => VideoOrientation::Deg90,
-    }
 }
 
 /// Everything a session begins with.
@@ -171,9 +97,17 @@ pub struct Session {
     pub sent: SentRate,
     /// The estimate as it moves, and as it is smoothed; either is too slow in one direction.
     estimates_bps: [Option<u64>; 2],
-    /// The bits a second that the estimator looks for.
-    looks_for_bps: u64,
+    /// The bits a second that are sent at least, with padding, and those that the estimator looks for.
+    looks_for_bps: [u64; 2],
     stuck: StuckEstimate,
+    /// When the estimator began anew, if that is not long ago.
+    anew_at: Option<MonoTime>,
+    /// When its connection did not carry what it was sent, if that is not long ago.
+    jammed_at: Option<MonoTime>,
+    /// Bits a second that what it is sent needs.
+    needs_bps: u64,
+    /// Its connection has just become too narrow for that.
+    is_newly_short: bool,
     /// Where it is in its life.
     pub phase: SessionPhase,
     /// What it wants from the engine.
@@ -188,8 +122,8 @@ pub struct Session {
     consents: u64,
     /// What a receiver report said since this was last looked at.
     reported_loss: Option<f32>,
-    video: Option<Sender>,
-    audio: Option<Sender>,
+    video: Option<LineSender>,
+    audio: Option<LineSender>,
     /// Of somebody who speaks, and watches nothing.
     pub talk: Option<Talk>,
 }
@@ -213,8 +147,12 @@ impl Session {
             link: LinkState::default(),
             sent: SentRate::default(),
             estimates_bps: [None; 2],
-            looks_for_bps: 0,
+            looks_for_bps: [0; 2],
             stuck: StuckEstimate::default(),
+            anew_at: None,
+            jammed_at: None,
+            needs_bps: 0,
+            is_newly_short: false,
             phase: SessionPhase::Connecting,
             wishes: Vec::new(),
             machine: n.machine,
@@ -223,8 +161,8 @@ impl Session {
             alive: false,
             consents: 0,
             reported_loss: None,
-            video: n.video.map(|line| Sender::new(line, 90, true)),
-            audio: n.audio.map(|line| Sender::new(line, 48, false)),
+            video: n.video.map(LineSender::of_pictures),
+            audio: n.audio.map(LineSender::of_sound),
             talk: None,
         }
     }
@@ -245,8 +183,12 @@ impl Session {
             link: LinkState::default(),
             sent: SentRate::default(),
             estimates_bps: [None; 2],
-            looks_for_bps: 0,
+            looks_for_bps: [0; 2],
             stuck: StuckEstimate::default(),
+            anew_at: None,
+            jammed_at: None,
+            needs_bps: 0,
+            is_newly_short: false,
             reported_loss: None,
             phase: SessionPhase::Connecting,
             wishes: Vec::new(),
@@ -284,7 +226,8 @@ impl Session {
     /// When the engine must look after it next; `now`: at once.
     pub fn due(&self, now: Instant) -> Instant {
         let at_once = self.phase == SessionPhase::Over || !self.wishes.is_empty();
-        if at_once { now } else { self.machine.next() }
+        let paced = self.video.as_ref().and_then(|video| video.due(now));
+        if at_once { now } else { paced.map_or(self.machine.next(), |at| at.min(self.machine.next())) }
     }
 
     /// Whether the engine must look after it at `now`.
@@ -327,6 +270,8 @@ impl Session {
         if self.next_feed.is_some_and(|(next, _)| next == feed) && frame.track == Track::Video && frame.keyframe {
             left = Some(std::mem::replace(&mut self.feed, feed));
             self.next_feed = None;
+            // What waits of the one before it is older than this, and would keep it waiting.
+            self.leave_out_waiting();
             // A wish for keyframes alone begins with this one.
             self.gate.set(self.rate.ration());
         }
@@ -335,12 +280,12 @@ impl Session {
             return left;
         }
         match frame.track {
-            Track::Video => self.live_video(frame, out),
+            Track::Video => self.live_video(frame),
             Track::Audio => {
                 let has_begun = self.phase == SessionPhase::Live || self.gate.ration() == Ration::Sound;
-                let is_heard = |a: &Sender| (has_begun || a.last_pts.is_some()) && a.is_new(frame.pts);
+                let is_heard = |a: &LineSender| (has_begun || a.last_pts.is_some()) && a.is_new(frame.pts);
                 if let Some(audio) = self.audio.as_mut().filter(|a| is_heard(a)) {
-                    audio.write(&mut self.machine, frame, frame.pts, frame.wallclock, out);
+                    audio.write(&mut self.machine, frame, out);
                     self.take_events();
                 }
             }
@@ -348,7 +293,7 @@ impl Session {
         left
     }
 
-    fn live_video(&mut self, frame: &Frame, out: &mut dyn Outbox) {
+    fn live_video(&mut self, frame: &Frame) {
         if frame.discontinuity && !frame.keyframe {
             self.phase = SessionPhase::AwaitsKeyframe;
         }
@@ -357,27 +302,69 @@ impl Session {
         }
         self.phase = SessionPhase::Live;
         if self.gate.passes(frame) {
-            self.write_video(frame, frame.pts, frame.wallclock, out);
+            self.write_video(frame, frame.pts, frame.wallclock);
         }
     }
 
-    fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
+    fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant) {
         if let Some(video) = &mut self.video {
-            video.write_video(&mut self.machine, frame, pts, wallclock, out);
-            self.take_events();
+            video.queue(frame, pts, wallclock);
+        }
+    }
+
+    /// What its connection and what it is sent leave to pictures.
+    fn room(&self) -> Room {
+        let (estimate_bps, is_jammed) = (self.link.estimate_bps, self.jammed_at.is_some());
+        Room { estimate_bps, needs_bps: self.needs_bps, is_jammed }
+    }
+
+    /// Whether its connection carries less than what it is sent needs.
+    pub fn is_short(&self) -> bool {
+        self.connected() && self.room().is_short()
+    }
+
+    /// Whether that has come to be since this was asked for last.
+    pub fn take_newly_short(&mut self) -> bool {
+        std::mem::take(&mut self.is_newly_short)
+    }
+
+    /// Leaves out the packets of pictures that still wait here, if there are any: then only a keyframe goes on.
+    pub fn leave_out_waiting(&mut self) {
+        if self.video.as_mut().is_some_and(|video| video.leave_out() > 0) {
+            self.gate.break_off();
+        }
+    }
+
+    /// A queue stands on the way: the picture stands anyway, and what comes of it now would only keep the next keyframe waiting, also what is
+    /// asked for again. `is_soon`: that keyframe is at hand; else the pictures go on that do not wait here for long.
+    pub fn hold_back(&mut self, now: MonoTime, is_soon: bool, out: &mut dyn Outbox) {
+        self.jammed_at = Some(now);
+        let Some(video) = &mut self.video else { return };
+        if is_soon || video.backlog() > LONG_WAIT {
+            video.leave_out();
+            self.gate.break_off();
+            let mid = video.line.mid;
+            self.mutate(out, |rtc| rtc.forget_sent(mid));
+        }
+    }
+
+    /// The next picture is the first in a while, and leaves as fast as it can.
+    pub fn hurry(&mut self) {
+        if let Some(video) = &mut self.video {
+            video.hurry();
         }
     }
 
     /// Shows a cached GOP at once: all frames but the last get time stamps 1 ms apart, just before the last, so that the
     /// viewer sees no fast-forward. To be called before the first live frame.
-    pub fn backlog(&mut self, frames: &[Frame], out: &mut dyn Outbox) {
+    pub fn backlog(&mut self, frames: &[Frame]) {
         let Some(last) = frames.last().filter(|_| self.phase == SessionPhase::AwaitsKeyframe) else { return };
         for (n, frame) in frames.iter().enumerate() {
             let before = (frames.len() - 1 - n) as u32;
             let pts = MonoTime(last.pts.0 - i64::from(before) * 1000);
             let wallclock =
                 last.wallclock.checked_sub(Duration::from_millis(u64::from(before))).unwrap_or(last.wallclock);
-            self.write_video(frame, pts, wallclock, out);
+            self.write_video(frame, pts, wallclock);
         }
         self.phase = SessionPhase::Live;
     }
@@ -390,6 +377,8 @@ impl Session {
     /// Looks at its connection. `Some`: what it is to be sent from now on.
     pub fn look(&mut self, now: MonoTime, costs: &Costs, out: &mut dyn Outbox) -> Option<Ration> {
         let wanted = self.look_for(now, costs, out);
+        self.anew_at.take_if(|at| now.since(*at) >= SMOOTHED_FOR);
+        self.jammed_at.take_if(|at| now.since(*at) >= JAMMED_FOR);
         if let Some(estimate) = self.estimates_bps[0].filter(|estimate| self.stuck.look(now, *estimate, wanted)) {
             self.mutate(out, |rtc| rtc.estimate_anew(estimate));
         }
@@ -397,31 +386,36 @@ impl Session {
         self.sent.look(now, self.link.sent_bytes);
         let loss = self.reported_loss.take();
         let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs);
+        self.needs_bps = costs.of(self.gate.ration());
         if let Some(bps) = self.rate.take_anew_bps() {
-            self.estimate_anew(bps, out);
+            self.estimate_anew(now, bps, out);
         }
         // Whichever of them rises is what the estimator goes by.
         if self.rate.is_to_be_quiet(self.estimates_bps.into_iter().flatten().max()) {
-            self.estimate_anew(self.rate.fresh_estimate_bps(costs), out);
+            self.estimate_anew(now, self.rate.fresh_estimate_bps(costs), out);
         }
         change
     }
 
     /// Has the estimator look for what may be sent. Returns what that is.
     pub fn look_for(&mut self, now: MonoTime, costs: &Costs, out: &mut dyn Outbox) -> u64 {
-        let wanted = self.rate.looks_for_bps(now, costs);
-        if self.link.estimate_bps.is_some() && wanted.abs_diff(self.looks_for_bps) > self.looks_for_bps / 20 {
-            self.looks_for_bps = wanted;
-            self.mutate(out, |rtc| rtc.look_for(wanted));
+        let (wanted, least) = (self.rate.looks_for_bps(now, costs), self.rate.proves_bps(costs));
+        let is_other = |bps: u64, before: u64| bps.abs_diff(before) > before / 20;
+        if self.link.estimate_bps.is_some()
+            && (is_other(wanted, self.looks_for_bps[1]) || is_other(least, self.looks_for_bps[0]))
+        {
+            self.looks_for_bps = [least, wanted];
+            self.mutate(out, |rtc| rtc.look_for(least, wanted));
         }
         wanted
     }
 
     /// The estimator begins anew with `bps`, where there is one.
-    pub fn estimate_anew(&mut self, bps: u64, out: &mut dyn Outbox) {
+    pub fn estimate_anew(&mut self, now: MonoTime, bps: u64, out: &mut dyn Outbox) {
         if self.link.estimate_bps.is_some() {
             self.estimates_bps = [Some(bps); 2];
             self.link.estimate_bps = Some(bps);
+            self.anew_at = Some(now);
             self.mutate(out, |rtc| rtc.estimate_anew(bps));
         }
     }
@@ -489,6 +483,10 @@ impl Session {
     pub fn drive(&mut self, now: Instant, out: &mut dyn Outbox) {
         if self.phase != SessionPhase::Over {
             let named = self.named();
+            let room = self.room();
+            if let Some(video) = &mut self.video {
+                video.send(&mut self.machine, now, room, out);
+            }
             self.machine.run(now, out);
             drop(named);
             self.take_events();
@@ -564,9 +562,13 @@ impl Session {
 
     /// What its connection carries: the lower of both estimates, as the one falls at once and the other rises only when it is sure.
     fn estimated(&mut self, which: usize, estimate: Option<Bitrate>) {
+        let was_short = self.is_short();
         self.estimates_bps[which] = estimate.map(|bitrate| bitrate.as_u64());
         let [moving, smooth] = self.estimates_bps;
+        // Of one that began anew what is smoothed is still of before.
+        let smooth = smooth.map(|smooth| moving.filter(|_| self.anew_at.is_some()).unwrap_or(smooth));
         self.link.estimate_bps = smooth.map(|smooth| moving.map_or(smooth, |moving| moving.min(smooth)));
+        self.is_newly_short |= !was_short && self.is_short();
     }
 
     /// Its machine met a defect: it is over, and the engine looks after it in this turn.

@@ -11,11 +11,13 @@ use perch_base::clock::ManualClock;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_domain::access::Role;
 use perch_domain::media::{Packet, VideoCodec};
+use perch_domain::orientation::Orientation;
 use perch_domain::viewer_codecs::H264Stream;
 use str0m::change::SdpAnswer;
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::DatagramRecv;
+use str0m::rtp::VideoOrientation;
 use str0m::{Candidate, Output, Rtc, RtcConfig};
 
 fn box_address() -> SocketAddr {
@@ -306,4 +308,48 @@ fn pictures_say_how_they_are_turned() {
     }
     let (turned, upright) = (Some(VideoOrientation::Deg270), Some(VideoOrientation::Deg0));
     assert_eq!(pair.orientations, [turned, turned, upright, None], "each that is turned, and each keyframe");
+}
+
+/// The numbers of the packets of pictures among what was sent, which all bear the first one's source.
+fn numbers(sent: &Sent) -> Vec<u16> {
+    let media = |d: &&Vec<u8>| (128..192).contains(&d[0]) && !(192..=223).contains(&d[1]);
+    let source = sent.0.iter().find(media).map(|d| d[8..12].to_vec()).unwrap_or_default();
+    let ours = sent.0.iter().filter(media).filter(|d| d[8..12] == source);
+    ours.map(|d| u16::from_be_bytes([d[2], d[3]])).collect()
+}
+
+#[test]
+fn of_pictures_that_wait_for_a_narrow_way_the_rest_is_left_out_and_no_number_is_missing() {
+    let mut pair = Pair::new();
+    for datagram in pair.last_flight() {
+        pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+    }
+    let picture = |ms: i64, keyframe: bool, bytes: usize| {
+        let data = bytes::Bytes::from([&[0, 0, 0, 1, 0x65][..], &vec![0x55; bytes]].concat());
+        Frame::new(&Packet::new(Track::Video, data, MonoTime(ms * 1000), keyframe), Instant::now(), false)
+    };
+    let (feed, mut sent) = (pair.session.feed, Sent::default());
+    pair.session.wishes.clear();
+    (pair.session.link.estimate_bps, pair.session.needs_bps) = (Some(200_000), 2_000_000);
+    let large = picture(0, true, 40_000);
+    pair.session.live(feed, &large, &mut sent);
+    pair.session.drive(pair.now, &mut sent);
+    let first = numbers(&sent).len();
+    assert!((1..5).contains(&first), "{first}");
+    let backlog = |session: &Session| session.video.as_ref().map_or(Duration::ZERO, LineSender::backlog);
+    assert!(pair.session.due(pair.now) > pair.now && backlog(&pair.session) > Duration::from_millis(500));
+    pair.session.leave_out_waiting();
+    pair.session.live(feed, &picture(40, false, 100), &mut sent);
+    assert_eq!(backlog(&pair.session), Duration::ZERO, "it would refer to what was left out");
+    // There is room again.
+    pair.session.link.estimate_bps = Some(20_000_000);
+    let small = picture(80, true, 10_000);
+    pair.session.live(feed, &small, &mut sent);
+    pair.session.live(feed, &picture(120, false, 100), &mut sent);
+    for ms in 0..400 {
+        pair.session.drive(pair.now + Duration::from_millis(ms), &mut sent);
+    }
+    let numbers = numbers(&sent);
+    assert_eq!(numbers.len(), first + small.payloads.len() + 1);
+    assert!(numbers.windows(2).all(|two| two[1] == two[0].wrapping_add(1)), "{numbers:?}");
 }
