@@ -9,6 +9,7 @@ use crate::camera_set::CameraSet;
 use crate::camera_tls::onvif_with_tls;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
+use crate::copying::Copying;
 use crate::ears::Ears;
 use crate::kernel_clock::is_synchronised;
 use crate::known_certificates::FirstCertificates;
@@ -81,6 +82,7 @@ pub struct App {
     /// None on a disk that cannot be written.
     bell: Option<UnixDatagram>,
     update: (Updater, UpdateConfig),
+    copying: Copying,
     cut_offs: CutOffs,
     /// Viewers who see nothing for a while.
     shut_out: SharedCutOffs,
@@ -114,8 +116,8 @@ impl App {
         // Nobody gets the whole store: each takes what it needs.
         let (accounts, index) = (store.accounts().clone(), store.index().clone());
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
-        keep_log(&config).await;
-        let bell = listen_for_commands(&config).await;
+        kept_log::keep(&config.data_dir).await;
+        let bell = bell::listen_if_possible(&config.data_dir).await;
         let library = blocking("reading the pipelines", Library::installed).await?;
         let of_certificates = meta.clone();
         let certificates = blocking("reading known certificates", || FirstCertificates::read(of_certificates)).await?;
@@ -175,6 +177,7 @@ impl App {
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
         let (web_live, packagers) =
             WebLive::new(set.clone(), config.webrtc.viewers, means.library.clone(), clock.clone());
+        let copying = Copying::new(&recordings, settings.current(), &clock);
         let parts = Parts {
             web_live,
             sent_ranges: sent_ranges.clone(),
@@ -194,6 +197,7 @@ impl App {
             notices,
             stills,
             updater: updater.clone(),
+            copying: copying.clone(),
         };
         let prober = parts.prober(certificates, &means);
         let ports = parts.ports(&cameras, &prober, &cut_offs, &shut_out);
@@ -227,6 +231,7 @@ impl App {
             api,
             bell,
             update,
+            copying,
             cut_offs,
             shut_out,
         })
@@ -345,6 +350,7 @@ impl App {
         self.leave_word().await;
         self.runner.start()?;
         tasks::modes::spawn(&self.supervisor, &self.switches, &self.clock)?;
+        self.copying.start(&self.supervisor, &self.settings.current().config().sync).await;
         let sealed = &self.runner.sealed;
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
@@ -417,6 +423,7 @@ struct Parts {
     notices: Notices,
     stills: Turns,
     updater: Updater,
+    copying: Copying,
 }
 
 impl Parts {
@@ -467,6 +474,7 @@ impl Parts {
             log: Arc::new(kept_log::kept().clone()),
             system: self.system.clone(),
             modes: self.switches.clone(),
+            copies: Arc::new(self.copying.copies.clone()),
             clock: self.clock.clone(),
             notices: self.notices.clone(),
             cut_offs: shut_out.clone(),
@@ -505,6 +513,7 @@ impl Parts {
             identity: self.identity.clone(),
             updater: self.updater.clone(),
             accounts: self.accounts.clone(),
+            copying: self.copying.clone(),
             is_behind: Default::default(),
         }
     }
@@ -522,15 +531,6 @@ async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
     blocking("opening the store", move || Store::open(settings, clock)).await
 }
 
-/// On a disk that cannot be written the log is kept in memory alone.
-async fn keep_log(config: &Config) {
-    let data_dir = config.data_dir.clone();
-    let kept = blocking("reading the log", move || kept_log::kept().keep_in(&data_dir)).await;
-    if let Err(e) = kept {
-        tracing::warn!(error = %e, "the log of the page ends with the process");
-    }
-}
-
 async fn open_switches(settings: &SettingsFile, clock: &SharedClock, notices: &Notices) -> Result<Arc<Switches>> {
     let (current, clock, notices) = (settings.current().clone(), clock.clone(), notices.clone());
     blocking("reading what is switched off", move || {
@@ -542,13 +542,6 @@ async fn open_switches(settings: &SettingsFile, clock: &SharedClock, notices: &N
 async fn open_announcements(config: &Config, clock: &SharedClock) -> Result<Arc<StoredAnnouncements>> {
     let (data_dir, clock) = (config.data_dir.clone(), clock.clone());
     blocking("reading the announcements", move || Ok(Arc::new(StoredAnnouncements::open(&data_dir, clock)))).await
-}
-
-/// None on a disk that cannot be written: the box runs without.
-async fn listen_for_commands(config: &Config) -> Option<UnixDatagram> {
-    let data_dir = config.data_dir.clone();
-    let bell = blocking("listening for commands", move || bell::listen(&data_dir)).await;
-    bell.inspect_err(|e| tracing::error!(error = %e, "commands beside the running box are not heard")).ok()
 }
 
 /// When each camera of the config had its last event.

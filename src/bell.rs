@@ -2,7 +2,7 @@
 //! carries nothing; the box looks into the database.
 
 use perch_base::files::remove;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,13 @@ pub fn listen(data_dir: &Path) -> Result<UnixDatagram> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .context(ErrorKind::Io, || format!("{} cannot be protected", path.display()))?;
     Ok(socket)
+}
+
+/// The same; none on a disk that cannot be written, which is said.
+pub async fn listen_if_possible(data_dir: &Path) -> Option<UnixDatagram> {
+    let data_dir = data_dir.to_path_buf();
+    let bell = blocking("listening for commands", move || listen(&data_dir)).await;
+    bell.inspect_err(|e| tracing::error!(error = %e, "commands beside the running box are not heard")).ok()
 }
 
 /// Waits for a ring; several at once count as one.

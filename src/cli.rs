@@ -69,7 +69,13 @@ pub enum Command {
     /// Run the daemon
     Run(ConfigArg),
     /// Check the config and the machine: devices, encoders, disk, clock
-    Check(ConfigArg),
+    Check {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Try the stores that copies of recordings go to, and nothing else
+        #[arg(long)]
+        sync: bool,
+    },
     /// Try what the config names, as the running box would, and say what works, what does not, and what to change
     Doctor {
         #[command(flatten)]

@@ -23,6 +23,7 @@ use perch_domain::retention::RetentionConfig;
 use perch_domain::settings::Keys;
 use perch_domain::settings::described::{Setting, without_numbers};
 use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
+use perch_domain::sync::target::{SyncTarget, copies_wanted};
 use perch_domain::update::UpdateConfig;
 use perch_media::{rtsp, webrtc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub struct Config {
     pub session: SessionConfig,
     pub retention: RetentionConfig,
     pub update: UpdateConfig,
+    /// Where copies of recordings go.
+    pub sync: Vec<SyncTarget>,
     pub cameras: Vec<CameraConfig>,
     pub modes: ModesConfig,
     /// The zone of schedules; `None`: the system's.
@@ -72,10 +75,10 @@ impl OfNewer {
 }
 
 /// Keys of the design that this version does not know yet, as opposed to typing mistakes.
-const LATER: [&str; 1] = ["sync"];
+const LATER: [&str; 2] = ["target", "rule"];
 
 /// A config that has one of everything of which there may be several.
-const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n[[camera.push]]\n\
+const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[sync]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n[[camera.push]]\n\
     [profile.a.cameras.a]\n[[schedule]]\n";
 
 /// Where the config is when no file is named: in the default data folder, where the page writes it.
@@ -202,6 +205,7 @@ impl Config {
             pairing: self.pairing,
             session: self.session,
             retention: self.retention,
+            copies: copies_wanted(&self.sync),
         }
     }
 
@@ -241,6 +245,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         in_section(&mut root, "access", |access| (PairingConfig::read(access), SessionConfig::read(access)));
     let retention = in_section(&mut root, "recording", RetentionConfig::read);
     let update = in_section(&mut root, "update", UpdateConfig::read);
+    let sync = SyncTarget::read_all(&mut root, &secret_of);
     let cameras = cameras(&mut root, problems);
     let modes = ModesConfig::read(&mut root, &cameras);
     root.refuse_later(&LATER);
@@ -257,6 +262,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         session,
         retention,
         update,
+        sync,
         cameras,
         modes,
         time_zone,

@@ -193,7 +193,7 @@ fn refusals_name_key_value_and_rule() {
             cam("[[schedule]]\ndays = [\"monday\"]\nfrom = \"06:00\"\nto = \"07:00\"\noff = true"),
             "schedule[0].days = \"monday\": must be days",
         ),
-        ("[sync]\nbucket = \"b\"".into(), "sync"),
+        ("[[rule]]\nid = \"b\"".into(), "rule"),
         ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
         (cam("record = { chapter_s = 121 }"), "camera[0].record.chapter_s = 121: must be 10 to 120"),
         ("[access]\notp_digits = \"8\"".into(), "access.otp_digits = \"8\": must be a whole number"),

@@ -4,7 +4,7 @@
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::files::{Links, make_private_dir, read_small};
 use perch_base::sync::lock;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use perch_domain::log::{Level, LogFilter, LogLine, LogPage, MAX_TEXT_BYTES};
 use perch_domain::ports::LogPort;
 use perch_domain::redact::redact_text;
@@ -253,6 +253,14 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for KeptLog {
         let camera = said.camera.clone().or_else(of_spans);
         let line = LogLine { n: 0, at: SystemClock.utc(), level, camera, who: said.who.clone(), text: said.text() };
         lock(&self.0).push(line);
+    }
+}
+
+/// Keeps it in the data folder from now on. On a disk that cannot be written it stays in memory alone.
+pub async fn keep(data_dir: &Path) {
+    let data_dir = data_dir.to_path_buf();
+    if let Err(e) = blocking("reading the log", move || kept().keep_in(&data_dir)).await {
+        tracing::warn!(error = %e, "the log of the page ends with the process");
     }
 }
 

@@ -17,6 +17,8 @@ pub mod cameras;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod copies;
+pub mod copying;
 pub mod current;
 pub mod ears;
 pub mod kept_log;

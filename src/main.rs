@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(config) => commands::run::run(config.path().as_deref()),
-        Command::Check(config) => commands::check::run(config.path().as_deref()),
+        Command::Check { config, sync: true } => commands::check::stores(config.path().as_deref()),
+        Command::Check { config, sync: false } => commands::check::run(config.path().as_deref()),
         Command::Pair { config, role, cameras, limits } => {
             commands::pair::run(config.path().as_deref(), role.into(), &cameras.ids, &limits)
         }

@@ -5,6 +5,7 @@ use perch_base::ids::CameraId;
 use perch_domain::picture_controls::MOST_LETTERS;
 use perch_domain::redact::{Shown, unknown_key};
 use perch_domain::settings::described::{Form, Origin, Setting};
+use perch_domain::settings::named_files::is_write_only;
 use perch_domain::settings::{AllOrSome, Keys, Scalar, password};
 use perch_domain::text::check_meant;
 use serde_json::Value as Json;
@@ -186,7 +187,7 @@ impl<'p> Section<'p> {
         self.problems.asked.borrow_mut().push(setting);
     }
 
-    /// A text that is there, if `parse` understands it.
+    /// A text that is there, if `parse` understands it. A secret is not shown, also where it is refused.
     fn understood<T>(&mut self, key: &str, default: Json, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
         let Some(Value::String(text)) = self.table.get(key).cloned() else {
             let other = self.table.remove(key).as_ref().map_or(Shown::nothing(), shown);
@@ -194,12 +195,11 @@ impl<'p> Section<'p> {
             return None;
         };
         self.table.remove(key);
-        self.asked(key, ANY_TEXT, (true, password::shown(&text)), default);
-        if let Err(why) = check_meant(&text) {
-            self.problem(key, &*text, &why);
-            return None;
-        }
-        parse(&text).map_err(|e| self.problem(key, &*text, e.message())).ok()
+        let open = Some(&*text).filter(|_| !is_write_only(key));
+        self.asked(key, ANY_TEXT, (true, open.map_or(Json::Null, |text| password::shown(text).into())), default);
+        let refused = |why: &str| self.problem(key, open.map_or(Shown::nothing(), Shown::from), why);
+        check_meant(&text).map_err(|why| refused(&why)).ok()?;
+        parse(&text).map_err(|e| refused(e.message())).ok()
     }
 
     fn address_or(&mut self, key: &str, default: Option<SocketAddr>) -> Option<SocketAddr> {

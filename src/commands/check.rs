@@ -3,6 +3,7 @@
 use super::devices;
 use super::network_camera;
 use super::report::Report;
+use super::stores;
 use crate::config::Config;
 use crate::kernel_clock;
 use crate::known_certificates::Onlooker;
@@ -73,12 +74,25 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
             "recordings carry the time of this clock: let systemd-timesyncd or chrony reach a time server",
         ),
     }
+    Ok(conclude(&report))
+}
+
+/// Tries out the stores that copies go to; exit code 1 when nothing can be copied to one.
+pub fn stores(path: Option<&Path>) -> Result<ExitCode> {
+    let config = Config::load(path)?;
+    let mut report = Report::default();
+    say!("Copies");
+    stores::look(&mut report, &config)?;
+    Ok(conclude(&report))
+}
+
+fn conclude(report: &Report) -> ExitCode {
     if report.wrong() == 0 {
         say!("Everything that was looked at works.");
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     say!("Things to fix: {}.", report.wrong());
-    Ok(ExitCode::FAILURE)
+    ExitCode::FAILURE
 }
 
 fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig, certificates: &Arc<Onlooker>) {

@@ -15,6 +15,7 @@ mod report;
 pub mod restore;
 pub mod run;
 pub mod setup;
+mod stores;
 pub mod update;
 pub mod verify;
 pub mod wishes;

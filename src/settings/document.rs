@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
 /// The sections of a file, in the order in which a person writes them.
-const SECTIONS: [&str; 11] =
-    ["box", "http", "acme", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
+const SECTIONS: [&str; 12] =
+    ["box", "http", "acme", "rtsp", "webrtc", "access", "recording", "update", "sync", "camera", "profile", "schedule"];
 /// The keys of a camera, likewise.
 const OF_CAMERA: [&str; 27] = [
     "id",
@@ -159,6 +159,16 @@ impl Document {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The stores that copies go to, to be changed, however they are written.
+    pub fn stores_mut(&mut self) -> Vec<&mut dyn TableLike> {
+        entries_mut(self.doc.get_mut("sync"))
+    }
+
+    /// The same to be read.
+    pub fn stores(&self) -> Vec<&dyn TableLike> {
+        entries(self.doc.get("sync"))
     }
 
     /// All of them, to be changed. One table a camera, whatever was written (`camera = [{…}]`) before.
@@ -337,7 +347,29 @@ fn merge_table(
     Ok(())
 }
 
-/// What is written as one table an entry stays so; an entry is known by its `url` or `id`, and keeps its comments.
+/// The tables of a list, whichever of the two ways it is written in.
+pub fn entries(list: Option<&Item>) -> Vec<&dyn TableLike> {
+    match list {
+        Some(Item::ArrayOfTables(tables)) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+        Some(Item::Value(Value::Array(items))) => {
+            items.iter().filter_map(Value::as_inline_table).map(|table| table as &dyn TableLike).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The same, to be changed.
+pub fn entries_mut(list: Option<&mut Item>) -> Vec<&mut dyn TableLike> {
+    match list {
+        Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+        Some(Item::Value(Value::Array(items))) => {
+            items.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as &mut dyn TableLike).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is written as one table an entry stays so; an entry is known by its `url`, `id` or bucket, and keeps its comments.
 fn merge_tables(table: &mut dyn TableLike, key: &str, items: &[Json], path: &str, depth: usize) -> Result<()> {
     let old = table.remove(key).and_then(|item| item.into_array_of_tables().ok()).unwrap_or_default();
     let mut new = ArrayOfTables::new();
@@ -349,7 +381,7 @@ fn merge_tables(table: &mut dyn TableLike, key: &str, items: &[Json], path: &str
                 let named = patch.get(name).and_then(Json::as_str);
                 named.is_some() && old.get(name).and_then(Item::as_str) == named
             };
-            is_named("url") || is_named("id")
+            is_named("url") || is_named("id") || (is_named("endpoint") && is_named("bucket"))
         };
         let mut entry = old.iter().find(is_it).cloned().unwrap_or_default();
         let gone: Vec<String> =

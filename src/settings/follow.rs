@@ -2,6 +2,7 @@
 
 use crate::camera_runner::CameraRunner;
 use crate::config::Config;
+use crate::copying::Copying;
 use crate::current::Current;
 use crate::modes::Switches;
 use crate::supervisor::GRACE;
@@ -30,6 +31,7 @@ pub struct Followers {
     pub identity: Arc<Identity>,
     pub updater: Updater,
     pub accounts: Accounts,
+    pub copying: Copying,
     /// Whether something did not follow the last time: it is tried again with the next change, whatever that is about.
     pub is_behind: AtomicBool,
 }
@@ -69,6 +71,9 @@ impl Followers {
         if was_behind || before.acme != config.acme {
             done.push(self.follow_domain(&config).await);
         }
+        if was_behind || before.sync != config.sync {
+            done.push(self.follow_stores(&config).await);
+        }
         let failed: Vec<_> = done.into_iter().filter_map(Result::err).collect();
         self.is_behind.store(!failed.is_empty(), Ordering::SeqCst);
         for e in &failed {
@@ -87,6 +92,10 @@ impl Followers {
         let CameraRunner { supervisor, clock, .. } = &*self.runner;
         supervisor.stop(&[TaskId::Acme], GRACE).await;
         tasks::acme::spawn(supervisor, config.acme.as_ref(), &self.identity, clock).map_err(|e| e.at("acme"))
+    }
+
+    async fn follow_stores(&self, config: &Config) -> Result<()> {
+        self.copying.follow(&self.runner.supervisor, &config.sync).await.map_err(|e| e.at("sync"))
     }
 
     async fn follow_updates(&self, config: &Config) -> Result<()> {

@@ -9,7 +9,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::motion::Polygon;
 use perch_domain::settings::changes::SettingsChange;
 use perch_domain::settings::described::tree;
-use perch_domain::settings::named_files::{FILES_BY_HAND, PASSWORD_FILES};
+use perch_domain::settings::named_files::{FILES_BY_HAND, PASSWORD_FILES, WRITE_ONLY};
 use perch_domain::settings::password::{has_place, shown};
 use perch_domain::turned_areas::{self, AreaKind};
 use serde_json::{Map, Value as Json};
@@ -44,6 +44,7 @@ pub fn changed(before: &Read, change: SettingsChange) -> Result<Document> {
         SettingsChange::Merge(mut patch) => {
             check_files(&patch, &document)?;
             accept_cameras(&mut patch, &document)?;
+            accept_stores(&mut patch, &document)?;
             document.merge(&patch, &before.config)?;
             // Some defaults depend on other keys: what was so before and is no longer is written after all.
             if let Some(after) = after(&document) {
@@ -233,6 +234,41 @@ fn accept_pushes(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>,
     Ok(())
 }
 
+/// A store that is handed back as it was shown keeps its keys, which are for its address alone; what is given anew takes their place.
+fn accept_stores(patch: &mut Map<String, Json>, document: &Document) -> Result<()> {
+    let Some(Json::Array(stores)) = patch.get_mut("sync") else { return Ok(()) };
+    let known = document.stores();
+    for (n, store) in stores.iter_mut().enumerate() {
+        let Some(store) = store.as_object_mut() else { continue };
+        let is_same = |table: &&dyn TableLike, keys: &[&str]| {
+            keys.iter().all(|key| {
+                let said = store.get(*key).and_then(Json::as_str);
+                said.is_some() && table.get(key).and_then(Item::as_str) == said
+            })
+        };
+        let found = known.iter().find(|table| is_same(table, &["endpoint", "bucket"]));
+        let before = found.or_else(|| known.iter().find(|table| is_same(table, &["endpoint"]))).copied();
+        let of_before = |key: &str| before.and_then(|table| table.get(key)).and_then(Item::as_str);
+        for (clear, file) in WRITE_ONLY {
+            let said = |key: &str| store.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+            if said(clear).is_some() {
+                store.remove(file);
+                continue;
+            }
+            if said(file).is_some_and(|named| of_before(file) != Some(named)) {
+                return Err(Error::invalid(format!("sync[{n}].{file}: is for another address: give `{clear}` again")));
+            }
+            for key in [clear, file] {
+                match of_before(key) {
+                    Some(text) => drop(store.insert(key.to_owned(), text.into())),
+                    None => drop(store.remove(key)),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn accept_cameras(patch: &mut Map<String, Json>, document: &Document) -> Result<()> {
     let Some(Json::Array(cameras)) = patch.get_mut("camera") else { return Ok(()) };
     for (n, camera) in cameras.iter_mut().enumerate() {
@@ -369,6 +405,51 @@ mod tests {
                 Some(why) => assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{patch}: {said:?}"),
                 None => assert_eq!(said, None, "{patch}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_store_keeps_its_keys_and_no_other_gets_them() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("key"), "S3CRET").expect("written");
+        let key = dir.path().join("key").display().to_string();
+        let text = format!(
+            "[[sync]]   # mine\nendpoint = \"https://s3.example.org\"\nbucket = \"copies\"\naccess_key_file = \"{key}\"\n\
+             secret_key_file = \"{key}\"\n"
+        );
+        let before = Read::understood(text, &OfNewer::default()).expect("valid");
+        let merged = |store: Json| {
+            let patch = json!({"sync": [store]});
+            let document = changed(&before, SettingsChange::Merge(patch.as_object().cloned().unwrap_or_default()))?;
+            Ok::<_, Error>((
+                Read::understood(document.text(), &OfNewer::default())?.config.sync.remove(0),
+                document.text(),
+            ))
+        };
+        let (mine, evil) = ("https://s3.example.org", "https://evil.example.org");
+        let kept = [
+            json!({"endpoint": mine, "bucket": "copies", "what": "all"}),
+            json!({"endpoint": mine, "bucket": "copies", "access_key_file": key, "secret_key_file": key, "secret_key": null}),
+            json!({"endpoint": mine, "bucket": "others"}),
+        ];
+        for store in kept {
+            let (target, _) = merged(store.clone()).expect("taken");
+            assert_eq!(target.keys.secret.expose(), "S3CRET", "{store}");
+        }
+        let anew = json!({"endpoint": evil, "bucket": "copies", "access_key": "ID", "secret_key": "NEW"});
+        let (target, text) = merged(anew).expect("with keys of its own");
+        assert_eq!((target.keys.access.expose().as_str(), target.keys.secret.expose().as_str()), ("ID", "NEW"));
+        assert!(!text.contains(&key), "{text}");
+        for (store, word) in [
+            (json!({"endpoint": evil, "bucket": "copies"}), "access_key_file"),
+            (
+                json!({"endpoint": evil, "bucket": "copies", "access_key_file": key, "secret_key_file": key}),
+                "another address",
+            ),
+            (json!({"endpoint": mine, "bucket": "copies", "access_key_file": "/etc/shadow"}), "names a file"),
+        ] {
+            let refused = merged(store.clone()).map(drop).expect_err("refused");
+            assert!(refused.message().contains(word), "{store}: {refused}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Moves passwords out of the text of a config file, each into a file of its own that the text names.
 
-use super::document::Document;
+use super::document::{Document, entries, entries_mut};
 use super::values;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::push::target::take_out_of_push;
-use perch_domain::settings::named_files::PASSWORD_FILES;
+use perch_domain::settings::named_files::{PASSWORD_FILES, WRITE_ONLY};
 use perch_domain::settings::password::{PLACE, PLACE_AS_IT_IS, Password, has_place, is_in_clear, take_out_of};
 use std::path::{Path, PathBuf};
 use toml_edit::{Item, Table, TableLike, Value};
@@ -59,8 +59,15 @@ impl Secrets {
         named(path)
     }
 
-    /// Moves the passwords of all cameras into files.
+    /// Moves the passwords of all cameras, and the keys of stores, into files.
     pub fn move_out_of(&self, document: &mut Document) -> Result<()> {
+        for store in document.stores_mut() {
+            for (clear, file) in WRITE_ONLY {
+                let Some(secret) = store.get(clear).and_then(Item::as_str).map(str::to_owned) else { continue };
+                values::set(store, file, self.keep(&Secret::new(secret))?.as_str().into());
+                drop(store.remove(clear));
+            }
+        }
         if !document.cameras().into_iter().any(has_password) {
             return Ok(());
         }
@@ -124,23 +131,11 @@ fn has_password(camera: &dyn TableLike) -> bool {
 
 /// The entries of a camera's `push`, however they are written.
 pub fn pushes(camera: &dyn TableLike) -> Vec<&dyn TableLike> {
-    match camera.get("push") {
-        Some(Item::ArrayOfTables(tables)) => tables.iter().map(|table| table as &dyn TableLike).collect(),
-        Some(Item::Value(Value::Array(items))) => {
-            items.iter().filter_map(Value::as_inline_table).map(|table| table as &dyn TableLike).collect()
-        }
-        _ => Vec::new(),
-    }
+    entries(camera.get("push"))
 }
 
 fn pushes_mut(camera: &mut Table) -> Vec<&mut dyn TableLike> {
-    match camera.get_mut("push") {
-        Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
-        Some(Item::Value(Value::Array(items))) => {
-            items.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as &mut dyn TableLike).collect()
-        }
-        _ => Vec::new(),
-    }
+    entries_mut(camera.get_mut("push"))
 }
 
 fn text<'t>(camera: &'t Table, key: &str) -> Option<&'t str> {
@@ -213,6 +208,27 @@ mod tests {
         assert!(Path::new(file).exists());
         secrets.forget_but(std::iter::empty());
         assert!(!Path::new(file).exists());
+    }
+
+    #[test]
+    fn keys_of_stores_go_into_files() {
+        for sync in [
+            "[[sync]]\nendpoint = \"https://s3.example.org\"\nbucket = \"copies\"\naccess_key = \"S3CRETID\"\nsecret_key = \"S3CRETKEY\"\n",
+            "sync = [{ endpoint = \"https://s3.example.org\", bucket = \"copies\", access_key = \"S3CRETID\", secret_key = \"S3CRETKEY\" }]\n",
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            let mut document = Document::parse(sync).expect("valid");
+            Secrets::below(dir.path()).move_out_of(&mut document).expect("moved");
+            let text = document.text();
+            assert!(!text.contains("S3CRET") && text.contains("secret_key_file"), "{text}");
+            let config = crate::config::Config::parse(&text, std::iter::empty()).expect("valid");
+            assert_eq!(config.sync[0].keys.access.expose(), "S3CRETID");
+            assert_eq!(config.sync[0].keys.secret.expose(), "S3CRETKEY");
+            let before = crate::config::Config::parse(sync, std::iter::empty()).expect("valid");
+            assert_eq!(config.sync, before.sync);
+            let shown = format!("{:?}", before.settings);
+            assert!(!shown.contains("S3CRET"), "what was written in clear is not shown: {shown}");
+        }
     }
 
     #[test]

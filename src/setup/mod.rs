@@ -44,6 +44,7 @@ impl Places {
             pairing: PairingConfig::default(),
             session: SessionConfig::default(),
             retention: RetentionConfig::default(),
+            copies: Default::default(),
         };
         Store::open_for_cli(config, Arc::new(SystemClock))
     }

@@ -7,6 +7,8 @@ pub mod card;
 pub mod certificate;
 pub mod commands;
 pub mod controls;
+pub mod copies;
+pub mod copies_running;
 pub mod cut_off;
 pub mod deletion;
 pub mod delivered;

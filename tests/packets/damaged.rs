@@ -104,6 +104,7 @@ fn open(data: &Path) -> Store {
         pairing: PairingConfig::default(),
         session: SessionConfig { idle: Duration::from_secs(3600), max: Duration::from_secs(86_400) },
         retention: RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 },
+        copies: Default::default(),
     };
     let clock = Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)));
     Store::open(config, clock).expect("the store opens")

@@ -16,6 +16,7 @@ use perch_domain::probe::ProbePort;
 use perch_domain::push::range::RangePushPort;
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
+use perch_domain::sync::status::CopiesPort;
 use perch_domain::update::UpdatePort;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -89,6 +90,8 @@ pub struct Ports {
     pub system: Arc<dyn SystemPort>,
     /// What is switched off, and profiles.
     pub modes: Arc<dyn ModesPort>,
+    /// Copies off the box.
+    pub copies: Arc<dyn CopiesPort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

@@ -30,6 +30,9 @@ use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
 use perch_domain::summary::SummaryAbout;
 use perch_domain::switched_off::OffBy;
+use perch_domain::sync::profile::ProbeGrade;
+use perch_domain::sync::status::CopyingState;
+use perch_domain::sync::target::CopyWhat;
 use perch_domain::talkback::Echo;
 use perch_domain::update::{Outcome, Phase};
 use serde_json::{Map, Value, json};
@@ -144,6 +147,9 @@ fn words(name: &str) -> Option<Value> {
         "PushKind" => json!(PushKind::ALL),
         "PushState" => json!(PushState::ALL),
         "RangeState" => json!(RangeState::ALL),
+        "CopyingState" => json!(CopyingState::ALL),
+        "CopyWhat" => json!(CopyWhat::ALL),
+        "ProbeGrade" => json!(ProbeGrade::ALL),
         "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),

@@ -20,6 +20,7 @@ use crate::sound_level::SoundLevel;
 use crate::status::{CameraInfo, LiveSession, RtspReader};
 use crate::stream_choice::StreamChoice;
 use crate::summary::Status;
+use crate::sync::object::{ListedPage, NewObject, NewPart, ObjectFacts, StoreResult, StoredPart, UnfinishedUpload};
 use crate::system::{Action, SystemChange, SystemFacts};
 use crate::talk::{Busy, FloorSeen, TalkAsker, WhenBusy};
 use crate::web_viewers::{WebAsker, WebViewer};
@@ -420,4 +421,31 @@ pub trait SystemPort: Send + Sync {
     fn change(&self, change: &SystemChange) -> Result<()>;
     /// Restarts the box or the system, or switches it off; returns before it happens. Errors as [`Self::change`].
     fn act(&self, action: Action) -> Result<()>;
+}
+
+/// A store of objects off the box: each call is one request, which is not repeated. Errors say what is to be done
+/// ([`crate::sync::fault::StoreFaultKind`]).
+pub trait ObjectStore: Send + Sync {
+    /// Puts an object whole, with its SHA-256, by which the store checks what came. Errors: `Exists` where it was only to be new.
+    fn put(&self, object: &NewObject, body: Bytes) -> Later<'_, StoreResult<()>>;
+    /// What the store says of an object. Errors: `Missing`.
+    fn facts(&self, key: &str) -> Later<'_, StoreResult<ObjectFacts>>;
+    /// Bytes `from..to` of an object, at most 64 MiB. Errors: `Missing`.
+    fn read(&self, key: &str, from: u64, to: u64) -> Later<'_, StoreResult<Bytes>>;
+    /// The objects whose keys begin with `prefix`, from `page` on ([`ListedPage::next`]): at most 1,000.
+    fn list(&self, prefix: &str, page: Option<&str>) -> Later<'_, StoreResult<ListedPage>>;
+    /// Deletes an object; one that is not there counts as deleted.
+    fn delete(&self, key: &str) -> Later<'_, StoreResult<()>>;
+    /// Begins an upload in parts; the store's name of it.
+    fn begin_parts(&self, object: &NewObject) -> Later<'_, StoreResult<String>>;
+    /// Sends one part. Errors: `Missing` where there is no such upload any more.
+    fn put_part(&self, key: &str, upload: &str, part: NewPart) -> Later<'_, StoreResult<StoredPart>>;
+    /// The parts that the store has, in order. Errors: `Missing`.
+    fn parts(&self, key: &str, upload: &str) -> Later<'_, StoreResult<Vec<StoredPart>>>;
+    /// Makes the object of these parts. Errors: `Missing`, `Damaged`, `Exists`.
+    fn finish_parts(&self, object: &NewObject, upload: &str, parts: &[StoredPart]) -> Later<'_, StoreResult<()>>;
+    /// Gives an upload up; one that is not there counts as given up.
+    fn abort_parts(&self, key: &str, upload: &str) -> Later<'_, StoreResult<()>>;
+    /// Uploads in parts below `prefix` that were begun and not ended, at most 1,000.
+    fn unfinished(&self, prefix: &str) -> Later<'_, StoreResult<Vec<UnfinishedUpload>>>;
 }

@@ -128,6 +128,24 @@ pub struct Candidate {
     pub size_bytes: u64,
 }
 
+/// Of which recordings copies off the box are wanted: those go only once theirs are verified, but for the disk's reserve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopiesWanted {
+    /// Of recordings of events.
+    pub events: bool,
+    /// Of all others.
+    pub background: bool,
+}
+
+impl CopiesWanted {
+    fn of(self, worth: Worth) -> bool {
+        match worth {
+            Worth::Background => self.background,
+            Worth::Event => self.events,
+        }
+    }
+}
+
 /// What is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -147,6 +165,8 @@ pub struct Page {
     pub before: Option<Timestamp>,
     /// Only those behind this one, in the order of (`end`, `id`).
     pub after: Option<(Timestamp, SegmentId)>,
+    /// Only those whose copies are all verified (true), or are not (false). `None`: both.
+    pub copied: Option<bool>,
 }
 
 /// What is to be done next.
@@ -157,6 +177,8 @@ pub enum Step {
     Ask(Page),
     /// Delete these. One that cannot be deleted, or was pinned meanwhile, stays.
     Delete(Vec<SegmentId>),
+    /// Delete these, though copies of them are wanted and not verified: the disk has no room left. It is to be written down and said.
+    Lose(Vec<SegmentId>),
     /// Nothing more.
     Done,
 }
@@ -168,7 +190,7 @@ pub enum Answer<'a> {
     Start,
     /// To [`Step::Ask`].
     Page(&'a [Candidate]),
-    /// To [`Step::Delete`]: bytes that are free now.
+    /// To [`Step::Delete`] and [`Step::Lose`]: bytes that are free now.
     Freed(u64),
 }
 
@@ -179,23 +201,29 @@ enum Why {
     Old(Timestamp),
     /// Space is short.
     Space,
+    /// The disk has less free than must stay free, and nothing is left that may go.
+    Reserve,
 }
 
-/// Decides what is deleted: first what is too old, then, while space is short, background before events; always the oldest first.
+/// Decides what is deleted: first what is too old, then, while space is short, background before events; always the oldest first. What is
+/// to be copied first stays, and `max_bytes` and ages are held late for it; only when the disk's reserve is hit does it go.
 #[derive(Clone, Debug)]
 pub struct Planner {
     /// What is left to look through, the next last.
     rounds: Vec<(Worth, Why)>,
+    wanted: CopiesWanted,
     after: Option<(Timestamp, SegmentId)>,
     /// Bytes to free, and those that were.
     need_bytes: u64,
+    /// Of those, what the disk itself lacks.
+    reserve_bytes: u64,
     freed_bytes: u64,
 }
 
 impl Planner {
     /// A plan for these limits, what is on the disk, and now. Usage is asked once and then reckoned: a file system that frees late,
     /// or a file that a download holds open, must not cost more recordings.
-    pub fn new(config: &RetentionConfig, usage: Usage, now: Timestamp) -> Self {
+    pub fn new(config: &RetentionConfig, wanted: CopiesWanted, usage: Usage, now: Timestamp) -> Self {
         let over = match config.max_bytes {
             0 => 0,
             max => usage.recordings_bytes.saturating_sub(max),
@@ -205,7 +233,10 @@ impl Planner {
             let limit = Timestamp(now.as_micros().saturating_sub(i64::from(days) * DAY_US));
             (days > 0).then_some((worth, Why::Old(limit)))
         };
+        let lose = |worth| wanted.of(worth).then_some((worth, Why::Reserve));
         let rounds = [
+            lose(Worth::Event),
+            lose(Worth::Background),
             Some((Worth::Event, Why::Space)),
             Some((Worth::Background, Why::Space)),
             old(Worth::Event, config.event_max_days),
@@ -213,8 +244,10 @@ impl Planner {
         ];
         Self {
             rounds: rounds.into_iter().flatten().collect(),
+            wanted,
             after: None,
             need_bytes: over.max(short),
+            reserve_bytes: short,
             freed_bytes: 0,
         }
     }
@@ -227,7 +260,8 @@ impl Planner {
             Answer::Page(page) => {
                 let chosen = self.choose(page);
                 if !chosen.is_empty() {
-                    return Step::Delete(chosen);
+                    let is_lost = matches!(self.rounds.last(), Some((_, Why::Reserve)));
+                    return if is_lost { Step::Lose(chosen) } else { Step::Delete(chosen) };
                 }
                 self.rounds.pop();
                 self.after = None;
@@ -235,15 +269,20 @@ impl Planner {
         }
         match self.rounds.last() {
             None => Step::Done,
-            Some((_, Why::Space)) if self.freed_bytes >= self.need_bytes => Step::Done,
+            Some((_, why @ (Why::Space | Why::Reserve))) if self.freed_bytes >= self.needed(*why) => Step::Done,
             Some((worth, why)) => {
-                let before = match why {
-                    Why::Old(limit) => Some(*limit),
-                    Why::Space => None,
+                let (before, copied) = match why {
+                    Why::Old(limit) => (Some(*limit), self.wanted.of(*worth).then_some(true)),
+                    Why::Space => (None, self.wanted.of(*worth).then_some(true)),
+                    Why::Reserve => (None, Some(false)),
                 };
-                Step::Ask(Page { worth: *worth, before, after: self.after })
+                Step::Ask(Page { worth: *worth, before, after: self.after, copied })
             }
         }
+    }
+
+    fn needed(&self, why: Why) -> u64 {
+        if why == Why::Reserve { self.reserve_bytes } else { self.need_bytes }
     }
 
     /// What of a page is deleted; the next page begins behind it.
@@ -251,8 +290,8 @@ impl Planner {
         let mut freed_bytes = self.freed_bytes;
         let is_wanted = |c: &&Candidate| match self.rounds.last() {
             Some((_, Why::Old(limit))) => c.end < *limit,
-            Some((_, Why::Space)) => {
-                let is_short = freed_bytes < self.need_bytes;
+            Some((_, why @ (Why::Space | Why::Reserve))) => {
+                let is_short = freed_bytes < self.needed(*why);
                 freed_bytes = freed_bytes.saturating_add(c.size_bytes);
                 is_short
             }
@@ -298,6 +337,9 @@ mod tests {
         }
     }
 
+    /// No copies are wanted.
+    const ANY: CopiesWanted = CopiesWanted { events: false, background: false };
+
     /// Obeys a planner over an inventory; `page` is how many are answered at a time, `refuses` what cannot be deleted.
     fn run(mut planner: Planner, all: &[Kept], page: usize, refuses: &[i64]) -> Vec<i64> {
         let mut left = all.to_vec();
@@ -315,6 +357,7 @@ mod tests {
                     answered = asked.map(|(_, c)| *c).take(page).collect();
                     answer = Answer::Page(&answered);
                 }
+                Step::Lose(ids) => panic!("{ids:?} are lost, and no copies are wanted"),
                 Step::Delete(ids) => {
                     let goes = |c: &Candidate| ids.contains(&c.id) && !refuses.contains(&c.id.0);
                     let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size_bytes).sum();
@@ -327,8 +370,12 @@ mod tests {
         panic!("the planner never comes to an end");
     }
 
+    fn freed_by(ids: &[SegmentId], inventory: &[(i64, u64, bool, bool)]) -> u64 {
+        ids.iter().map(|id| inventory[id.0 as usize - 1].1).sum()
+    }
+
     fn plan(config: RetentionConfig, recordings_bytes: u64, free_bytes: u64, c: &[Kept]) -> Vec<i64> {
-        run(Planner::new(&config, Usage { recordings_bytes, free_bytes }, NOW), c, 2, &[])
+        run(Planner::new(&config, ANY, Usage { recordings_bytes, free_bytes }, NOW), c, 2, &[])
     }
 
     /// The policy over the whole inventory at once.
@@ -381,14 +428,14 @@ mod tests {
     #[test]
     fn nothing_is_asked_when_nothing_is_over_a_limit() {
         let usage = Usage { recordings_bytes: 1, free_bytes: 1 };
-        assert_eq!(Planner::new(&NONE, usage, NOW).next(Answer::Start), Step::Done);
+        assert_eq!(Planner::new(&NONE, ANY, usage, NOW).next(Answer::Start), Step::Done);
     }
 
     #[test]
     fn what_cannot_be_deleted_does_not_keep_the_next_from_going() {
         let c: Vec<_> = (1..=5).map(|id| candidate(id, 10 - id, Worth::Background)).collect();
         let config = RetentionConfig { max_bytes: 300, ..NONE };
-        let planner = Planner::new(&config, Usage { recordings_bytes: 500, free_bytes: 0 }, NOW);
+        let planner = Planner::new(&config, ANY, Usage { recordings_bytes: 500, free_bytes: 0 }, NOW);
         assert_eq!(run(planner, &c, 2, &[1, 3]), [2, 4]);
     }
 
@@ -429,7 +476,58 @@ mod tests {
             }).collect();
             let config = RetentionConfig { max_bytes, min_free_bytes: min_free, max_days: days, event_max_days: event_days };
             let usage = Usage { recordings_bytes: inventory.iter().map(|i| i.1).sum(), free_bytes: 1000 };
-            prop_assert_eq!(run(Planner::new(&config, usage, NOW), &all, page, &[]), whole_plan(&config, usage, &all));
+            prop_assert_eq!(run(Planner::new(&config, ANY, usage, NOW), &all, page, &[]), whole_plan(&config, usage, &all));
+        }
+
+        /// Whatever the limits: what is to be copied first goes only when the disk's reserve is hit and nothing else is left that may go,
+        /// and then no more than the reserve lacks.
+        #[test]
+        fn nothing_goes_before_it_is_copied_but_for_the_reserve(
+            inventory in proptest::collection::vec((0i64..60, 1u64..1000, any::<bool>(), any::<bool>()), 0..60),
+            days in 0u32..50, event_days in 0u32..50, max_bytes in 0u64..20_000, min_free in 0u64..20_000,
+            (events, background) in (any::<bool>(), any::<bool>()))
+        {
+            let (wanted, free_bytes) = (CopiesWanted { events, background }, 1000);
+            let mut left: Vec<(Worth, Candidate, bool)> = inventory.iter().zip(1..).map(|((age, size, event, copied), id)| {
+                let (worth, c) = candidate(id, *age, if *event { Worth::Event } else { Worth::Background });
+                (worth, Candidate { size_bytes: *size, ..c }, *copied)
+            }).collect();
+            left.sort_by_key(|(_, c, _)| (c.end, c.id));
+            let config = RetentionConfig { max_bytes, min_free_bytes: min_free, max_days: days, event_max_days: event_days };
+            let usage = Usage { recordings_bytes: inventory.iter().map(|i| i.1).sum(), free_bytes };
+            let mut planner = Planner::new(&config, wanted, usage, NOW);
+            let short = min_free.saturating_sub(free_bytes);
+            let mut page: Vec<Candidate>;
+            let (mut freed, mut answer) = (0u64, Answer::Start);
+            loop {
+                let step = planner.next(answer);
+                let (ids, is_lost) = match step {
+                    Step::Done => break,
+                    Step::Ask(q) => {
+                        page = left.iter().filter(|(w, c, copied)| {
+                            *w == q.worth && q.before.is_none_or(|t| c.end < t) && q.after.is_none_or(|a| (c.end, c.id) > a)
+                                && q.copied.is_none_or(|is| is == *copied)
+                        }).map(|(_, c, _)| *c).take(7).collect::<Vec<Candidate>>();
+                        answer = Answer::Page(&page);
+                        continue;
+                    }
+                    Step::Delete(ids) => (ids, false),
+                    Step::Lose(ids) => (ids, true),
+                };
+                let may_go = |(worth, _, copied): &(Worth, Candidate, bool)| *copied || !wanted.of(*worth);
+                for id in &ids {
+                    let at = left.iter().position(|(_, c, _)| c.id == *id).expect("it was asked for");
+                    let one = left.remove(at);
+                    prop_assert_eq!(may_go(&one), !is_lost);
+                    if is_lost {
+                        prop_assert!(freed < short, "the reserve has what it needs");
+                        prop_assert!(!left.iter().any(may_go), "something else could go");
+                    }
+                    freed += one.1.size_bytes;
+                }
+                answer = Answer::Freed(freed_by(&ids, &inventory));
+            }
+            prop_assert!(freed >= short || left.is_empty(), "the reserve is kept all the same");
         }
 
         #[test]

@@ -72,6 +72,10 @@ pub enum TaskId {
     Trial,
     /// Leaves word of the cameras that deliver for the version that is tried next.
     NextVersion,
+    /// Copies recordings off the box, by the target's place in the config's list.
+    Copies(usize),
+    /// Copies events while they go on, by the target's place.
+    RunningCopies(usize),
     /// Looks for updates.
     Updates,
     /// Keeps the pairing card of a box that nobody owns.
@@ -111,6 +115,8 @@ impl TaskId {
             | Self::Watchdog
             | Self::Trial
             | Self::NextVersion
+            | Self::Copies(_)
+            | Self::RunningCopies(_)
             | Self::Updates
             | Self::PairingCard => None,
         }
@@ -150,6 +156,8 @@ impl fmt::Display for TaskId {
             Self::Watchdog => f.write_str("watchdog"),
             Self::Trial => f.write_str("trial"),
             Self::NextVersion => f.write_str("word for the next version"),
+            Self::Copies(place) => write!(f, "copies {}", place + 1),
+            Self::RunningCopies(place) => write!(f, "copies of running events {}", place + 1),
             Self::Updates => f.write_str("updates"),
             Self::PairingCard => f.write_str("pairing card"),
         }

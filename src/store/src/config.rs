@@ -3,7 +3,7 @@
 use perch_base::sync::{read, write};
 use perch_domain::access::SessionConfig;
 use perch_domain::pairing::PairingConfig;
-use perch_domain::retention::RetentionConfig;
+use perch_domain::retention::{CopiesWanted, RetentionConfig};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
@@ -18,6 +18,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// When recordings go.
     pub retention: RetentionConfig,
+    /// Of which copies are to be verified before they go.
+    pub copies: CopiesWanted,
 }
 
 /// What of it may change while it is open.
@@ -26,6 +28,7 @@ pub(crate) struct Limits {
     pub(crate) pairing: PairingConfig,
     pub(crate) session: SessionConfig,
     pub(crate) retention: RetentionConfig,
+    pub(crate) copies: CopiesWanted,
 }
 
 /// The limits of the moment, which all parts of the store share.
@@ -49,7 +52,7 @@ impl SharedLimits {
 
 impl Limits {
     fn of(config: &Config) -> Self {
-        let Config { pairing, session, retention, .. } = *config;
-        Self { pairing, session, retention }
+        let Config { pairing, session, retention, copies, .. } = *config;
+        Self { pairing, session, retention, copies }
     }
 }

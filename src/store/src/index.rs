@@ -32,6 +32,8 @@ pub(crate) struct Inner {
 pub(crate) struct Failures {
     /// Rows could not be written.
     pub(crate) rows: Repeated,
+    /// Recordings went before they were copied.
+    pub(crate) losing: Repeated,
     /// Recordings could not be deleted.
     pub(crate) deleting: Repeated,
     /// The oldest recordings could not be taken in, and others went for them.

@@ -12,6 +12,7 @@ mod archive;
 mod change;
 mod comparing;
 mod config;
+mod copies;
 mod db;
 mod devices;
 mod disk;
@@ -68,6 +69,7 @@ mod writer;
 
 pub use accounts::Accounts;
 pub use config::{Config, SharedLimits};
+pub use copies::CopyCounts;
 pub use erase::RetentionReport;
 pub use events::NewEvent;
 pub use fault::write_fault;

@@ -1,6 +1,6 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{archive, devices, disk, event_rows, forget, gap_rows, manifests, retention, schema, segments};
+use crate::{archive, copies, devices, disk, event_rows, forget, gap_rows, manifests, retention, schema, segments};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -20,7 +20,9 @@ fn hot_questions_are_answered_by_an_index() {
     let pages = [page(true, true), page(false, true), page(true, false), page(false, false)];
     let by_time = "segment_time (camera=? AND start>? AND start<?)";
     let before = "segment_time (camera=? AND start<?)";
-    let rows: [(&str, &str, &[&str]); 17] = [
+    let of_copies = [copies::EVENTS_TO_COPY, copies::BACKGROUND_TO_COPY, copies::BEGUN];
+    let to_copy = of_copies.map(|rest| format!("SELECT s.id {rest}"));
+    let rows: [(&str, &str, &[&str]); 22] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
         ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
@@ -35,8 +37,25 @@ fn hot_questions_are_answered_by_an_index() {
         ("events", &pages[3], &["PRIMARY KEY (rowid<?)"]),
         ("recordings", &recorded, &[by_time]),
         ("bytes of a day", disk::SINCE_THEN, &["segment_usage (end<?)", "segment_usage (end>?)"]),
-        ("the oldest background", retention::candidates_sql(Worth::Background), &["segment_background"]),
-        ("the oldest event", retention::candidates_sql(Worth::Event), &["segment_events (in_cloud=? AND "]),
+        ("the oldest background", retention::candidates_sql(Worth::Background, None), &["segment_background"]),
+        ("the oldest event", retention::candidates_sql(Worth::Event, None), &["segment_events (in_cloud=? AND "]),
+        (
+            "the oldest copied background",
+            retention::candidates_sql(Worth::Background, Some(true)),
+            &["segment_copied_background (copied=? AND "],
+        ),
+        (
+            "the oldest copied event",
+            retention::candidates_sql(Worth::Event, Some(true)),
+            &["segment_copied_events (copied=? AND "],
+        ),
+        ("events to copy", &to_copy[0], &["segment_copied_events (copied=? AND end<?)", "(target=? AND segment=?)"]),
+        (
+            "the rest to copy",
+            &to_copy[1],
+            &["segment_copied_background (copied=? AND end<?)", "(target=? AND segment=?)"],
+        ),
+        ("copies that were begun", &to_copy[2], &["copy_begun (target=?)"]),
         ("what goes of a camera", forget::NEXT_OF_CAMERA, &[before]),
         ("events that go of a camera", forget::EVENTS_OF_CAMERA, &["event_camera (camera=? AND id<?)"]),
         ("a token", &token, &["(token=?)"]),

@@ -17,14 +17,23 @@ const PAGE: usize = 256;
 
 /// What of one worth may be deleted, oldest first: what ends before `?1` and lies behind the recording that ended at `?2` with the id
 /// `?3`; at most `?4`.
-pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
-    match worth {
-        Worth::Background => {
+pub(crate) fn candidates_sql(worth: Worth, copied: Option<bool>) -> &'static str {
+    match (worth, copied) {
+        (Worth::Background, Some(_)) => {
+            "SELECT id, end, size FROM segment WHERE copied = ?5 AND state = 'sealed' AND event IS NULL
+             AND end < ?1 AND (end, id) > (?2, ?3) ORDER BY end, id LIMIT ?4"
+        }
+        (Worth::Event, Some(_)) => {
+            "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
+             WHERE s.copied = ?5 AND s.state = 'sealed' AND s.event IS NOT NULL AND e.pinned = 0
+             AND s.end < ?1 AND (s.end, s.id) > (?2, ?3) ORDER BY s.end, s.id LIMIT ?4"
+        }
+        (Worth::Background, None) => {
             "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL
              AND end < ?1 AND (end, id) > (?2, ?3) ORDER BY end, id LIMIT ?4"
         }
         // The index begins with a column that is the same everywhere, see `schema`.
-        Worth::Event => {
+        (Worth::Event, None) => {
             "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
              WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = 0 AND e.pinned = 0
              AND s.end < ?1 AND (s.end, s.id) > (?2, ?3) ORDER BY s.end, s.id LIMIT ?4"
@@ -62,7 +71,8 @@ impl Recordings {
             limits = limits.without_ages();
         }
         self.delete_leftovers();
-        let report = self.obey(Planner::new(&limits, self.usage()?, now))?;
+        let wanted = self.inner.limits.now().copies;
+        let report = self.obey(Planner::new(&limits, wanted, self.usage()?, now))?;
         if clock_trusted {
             self.forget_old(now)?;
         }
@@ -101,13 +111,34 @@ impl Recordings {
                     page = self.candidates(&asked)?;
                     Answer::Page(&page)
                 }
-                Step::Delete(ids) => {
+                step @ (Step::Delete(_) | Step::Lose(_)) => {
+                    let (ids, is_lost) = match step {
+                        Step::Lose(ids) => (ids, true),
+                        Step::Delete(ids) => (ids, false),
+                        Step::Ask(_) | Step::Done => (Vec::new(), false),
+                    };
+                    if is_lost {
+                        self.say_lost(&ids);
+                    }
                     let went = self.erase(&ids, Some(GapCause::Retention))?;
                     report.deleted += went.deleted;
                     report.freed_bytes += went.freed_bytes;
                     Answer::Freed(went.freed_bytes)
                 }
             };
+        }
+    }
+
+    /// Writes down and says that these go before they were copied. A disk so full that it cannot even be written down is no reason to stop.
+    fn say_lost(&self, ids: &[SegmentId]) {
+        let noted = self.note_lost_copies(ids);
+        let (failures, now) = (&self.index().inner.failures.losing, self.inner.clock.mono());
+        if failures.is_news("recordings go before they are copied", now) {
+            tracing::error!(
+                recordings = ids.len(),
+                noted = noted.is_ok(),
+                "the disk is full, and recordings are deleted before they are copied: give it more space, or copying a faster line"
+            );
         }
     }
 
@@ -155,9 +186,13 @@ impl Recordings {
     fn candidates_before(&self, page: &Page, before: Option<Timestamp>) -> Result<Vec<Candidate>> {
         let behind = page.after.map_or(SegmentId(0), |(_, id)| id);
         self.inner.db.read(format_args!("looking up what may be deleted behind recording {behind}"), |c| {
-            let mut statement = c.prepare_cached(candidates_sql(page.worth))?;
+            let mut statement = c.prepare_cached(candidates_sql(page.worth, page.copied))?;
             let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
-            let rows = statement.query(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64])?;
+            let (before, limit) = (before.map_or(i64::MAX, |t| t.0), PAGE as i64);
+            let rows = match page.copied {
+                Some(copied) => statement.query(params![before, end, id, limit, copied])?,
+                None => statement.query(params![before, end, id, limit])?,
+            };
             self.inner.db.damaged.all(rows, |r| {
                 let id = SegmentId(r.get(0)?);
                 of_row(format_args!("recording {id}"), || {
@@ -255,6 +290,7 @@ mod tests {
                     page = left.iter().filter(|(w, c)| *w == q.worth && is_asked(c)).map(|(_, c)| *c).collect();
                     Answer::Page(&page)
                 }
+                Step::Lose(ids) => panic!("{ids:?} are lost, and no copies are wanted"),
                 Step::Delete(ids) => {
                     went.extend(ids.iter().map(|id| id.0));
                     let goes = |c: &Candidate| ids.contains(&c.id);
@@ -305,7 +341,7 @@ mod tests {
             }).expect("entered");
             let limits = RetentionConfig { max_bytes, min_free_bytes: 0, max_days, event_max_days };
             let recordings_bytes = rows.iter().map(|row| row.1).sum();
-            let planner = Planner::new(&limits, Usage { recordings_bytes, free_bytes: 0 }, now);
+            let planner = Planner::new(&limits, Default::default(), Usage { recordings_bytes, free_bytes: 0 }, now);
             let want = plan(planner.clone(), all);
             let report = store.obey(planner).expect("obeyed");
             let left: BTreeSet<i64> = store.inner.db.read("looking", |c| {

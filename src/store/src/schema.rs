@@ -7,20 +7,20 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 7;
+pub(crate) const VERSION: usize = 8;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7, STEP_8];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
 
-// `in_cloud` of `segment` is always 0: nothing is copied anywhere yet. It stays, with the index that begins with it, because the
-// program before must be able to use the database; what asks that index says `in_cloud = 0`.
+// `in_cloud` of `segment` is always 0: whether copies are elsewhere stands in `copied`. It stays, with the index that begins with it,
+// because the program before must be able to use the database; what asks that index says `in_cloud = 0`.
 const STEP_1: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
@@ -163,6 +163,56 @@ const STEP_7: &str = "
     -- How somebody wants the cameras shown, JSON; null as the box lists them. A device's own counts while it has no account.
     ALTER TABLE user ADD COLUMN view TEXT;
     ALTER TABLE device ADD COLUMN view TEXT;
+";
+
+/// Copies off the box. Triggers keep it true whatever changes a recording's row: an older program, too.
+const STEP_8: &str = "
+    -- 1: all targets that want this recording have verified copies of it, and it may go.
+    ALTER TABLE segment ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX segment_copied_background ON segment (copied, end) WHERE state = 'sealed' AND event IS NULL;
+    CREATE INDEX segment_copied_events ON segment (copied, end) WHERE state = 'sealed' AND event IS NOT NULL;
+
+    -- How far the copy of a recording is at a target. It stays when the recording goes: then the copy is all there is.
+    CREATE TABLE copy (
+        target TEXT NOT NULL,                -- host, bucket and folder
+        segment INTEGER NOT NULL,
+        camera TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        state TEXT NOT NULL,                 -- uploading, committed, verified
+        key TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        sha256 BLOB NOT NULL,
+        upload TEXT,                         -- the store's name of an upload in parts
+        changed INTEGER NOT NULL,
+        PRIMARY KEY (target, segment)
+    ) WITHOUT ROWID;
+    CREATE INDEX copy_segment ON copy (segment);
+    CREATE INDEX copy_begun ON copy (target) WHERE state <> 'verified';
+    CREATE INDEX copy_time ON copy (camera, start);
+    CREATE TABLE copy_month (
+        target TEXT NOT NULL,
+        month TEXT NOT NULL,                 -- such as 2026-05, UTC
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (target, month)
+    ) WITHOUT ROWID;
+    -- What had to go before it was copied.
+    CREATE TABLE copy_lost (
+        segment INTEGER PRIMARY KEY,
+        camera TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    );
+    CREATE TRIGGER segment_recut AFTER UPDATE OF size ON segment
+        WHEN new.size <> old.size AND old.state = 'sealed' AND new.state = 'sealed' BEGIN
+        UPDATE segment SET copied = 0 WHERE id = new.id;
+        DELETE FROM copy WHERE segment = new.id;
+    END;
+    CREATE TRIGGER segment_claimed AFTER UPDATE OF event ON segment WHEN new.copied = 1 AND new.event IS NOT old.event BEGIN
+        UPDATE segment SET copied = 0 WHERE id = new.id;
+    END;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

@@ -1,3 +1,34 @@
+CREATE TABLE copy (
+    target TEXT NOT NULL,                -- host, bucket and folder
+    segment INTEGER NOT NULL,
+    camera TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    state TEXT NOT NULL,                 -- uploading, committed, verified
+    key TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    upload TEXT,                         -- the store's name of an upload in parts
+    changed INTEGER NOT NULL,
+    PRIMARY KEY (target, segment)
+) WITHOUT ROWID;
+
+CREATE TABLE copy_lost (
+    segment INTEGER PRIMARY KEY,
+    camera TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+
+CREATE TABLE copy_month (
+    target TEXT NOT NULL,
+    month TEXT NOT NULL,                 -- such as 2026-05, UTC
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (target, month)
+) WITHOUT ROWID;
+
 CREATE TABLE device (
     id TEXT PRIMARY KEY,
     token BLOB NOT NULL UNIQUE,          -- SHA-256 of the token
@@ -57,7 +88,7 @@ CREATE TABLE segment (
     init_size INTEGER NOT NULL DEFAULT 0,
     fragments BLOB,                      -- see `fragments`
     sha256 BLOB                          -- of the whole file; null when it was taken in at a start
-);
+, copied INTEGER NOT NULL DEFAULT 0);
 
 CREATE TABLE sqlite_sequence(name,seq);
 
@@ -79,6 +110,12 @@ CREATE TABLE user (
     created INTEGER NOT NULL             -- all times: microseconds since the epoch, UTC
 , cameras TEXT, expires INTEGER, live_only INTEGER NOT NULL DEFAULT 0, view TEXT) WITHOUT ROWID;
 
+CREATE INDEX copy_begun ON copy (target) WHERE state <> 'verified';
+
+CREATE INDEX copy_segment ON copy (segment);
+
+CREATE INDEX copy_time ON copy (camera, start);
+
 CREATE INDEX device_user ON device (username);
 
 CREATE INDEX event_camera ON event (camera, id);
@@ -90,6 +127,10 @@ CREATE INDEX gap_camera ON gap (camera, end);
 CREATE INDEX gap_retention ON gap (camera, start) WHERE cause = 'retention';
 
 CREATE INDEX segment_background ON segment (end) WHERE state = 'sealed' AND event IS NULL;
+
+CREATE INDEX segment_copied_background ON segment (copied, end) WHERE state = 'sealed' AND event IS NULL;
+
+CREATE INDEX segment_copied_events ON segment (copied, end) WHERE state = 'sealed' AND event IS NOT NULL;
 
 CREATE INDEX segment_events ON segment (in_cloud, end) WHERE state = 'sealed' AND event IS NOT NULL;
 
@@ -103,6 +144,16 @@ CREATE INDEX segment_usage ON segment (end, size);
 
 CREATE TRIGGER segment_added AFTER INSERT ON segment WHEN new.size <> 0 BEGIN
     UPDATE usage SET bytes = bytes + new.size;
+END;
+
+CREATE TRIGGER segment_claimed AFTER UPDATE OF event ON segment WHEN new.copied = 1 AND new.event IS NOT old.event BEGIN
+    UPDATE segment SET copied = 0 WHERE id = new.id;
+END;
+
+CREATE TRIGGER segment_recut AFTER UPDATE OF size ON segment
+    WHEN new.size <> old.size AND old.state = 'sealed' AND new.state = 'sealed' BEGIN
+    UPDATE segment SET copied = 0 WHERE id = new.id;
+    DELETE FROM copy WHERE segment = new.id;
 END;
 
 CREATE TRIGGER segment_removed AFTER DELETE ON segment WHEN old.size <> 0 BEGIN

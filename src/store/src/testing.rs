@@ -25,6 +25,7 @@ pub(crate) fn open(dir: &tempfile::TempDir) -> Store {
         pairing: PairingConfig::default(),
         session: SessionConfig { idle: Duration::from_secs(3600), max: Duration::from_secs(86_400) },
         retention: RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 },
+        copies: Default::default(),
     };
     Store::open(config, Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)))).expect("opens")
 }

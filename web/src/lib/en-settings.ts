@@ -381,6 +381,8 @@ export const words = {
   } as Record<string, readonly (readonly [number, string])[]>,
   /** What the words of settings mean. */
   choices: {
+    events: 'Of events',
+    all: 'All',
     main: 'Large stream',
     sub: 'Small stream',
     cancel: 'Take it out',

@@ -3,6 +3,7 @@
 mod announcements;
 mod backup;
 mod cameras;
+mod copies;
 mod cut_off;
 mod events;
 mod live;

@@ -1,8 +1,8 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
 use super::{
-    announcements, backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, push_range,
-    recordings, session, settings, system, talk, update, web_live,
+    announcements, backup, cameras, copies, cut_off, events, live, log, machine, modes, people, playback, probe,
+    push_range, recordings, session, settings, system, talk, update, web_live,
 };
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, File, Json, Large, Nothing, Patch, Text};
@@ -260,6 +260,12 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/doctor/live", permission: ManageBox, about: TheBox,
         summary: "The connection doctor: the ways by which live pictures reach viewers, as they were tried just now from the box, in words; up to 10 s",
         query: &[], takes: Nothing, gives: json(200, "LiveDiagnosis"), handler: || get(live::examine) },
+    Route { method: GET, path: "/api/v1/sync", permission: ManageBox, about: TheBox,
+        summary: "Copies of recordings off the box: how they are, for each store of the settings",
+        query: &[], takes: Nothing, gives: json(200, "CopyTargets"), handler: || get(copies::targets) },
+    Route { method: POST, path: "/api/v1/sync/probe", permission: ManageBox, about: TheBox,
+        summary: "Try a store out, one of the settings or another: what it honours, what the key may do, in words; nothing is kept",
+        query: &[], takes: Json("StoreProbeRequest"), gives: json(200, "ProbedStore"), handler: || post(copies::probe) },
     Route { method: GET, path: "/api/v1/live", permission: Own, about: TheBox,
         summary: "Who is watching",
         query: &[], takes: Nothing, gives: json(200, "LiveSessions"), handler: || get(live::sessions) },

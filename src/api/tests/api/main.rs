@@ -1,6 +1,7 @@
 //! The server over real TLS against ports in memory.
 
 mod cameras;
+mod copies;
 mod crowd;
 mod cut_off;
 mod grants;

@@ -33,6 +33,7 @@ pub fn ports(
         log: fake.system.clone(),
         system: fake.system.clone(),
         modes: fake.modes.clone(),
+        copies: Arc::new(crate::copies::FakeCopies),
         clock,
         notices,
         cut_offs: fake.cut_offs.clone(),

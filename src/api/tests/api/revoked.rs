@@ -25,6 +25,7 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/pairing-codes") => r#"{"role":"admin"}"#,
         ("POST", "/api/v1/users") => r#"{"name":"ghost","password":"ghost ghost ghost","role":"admin"}"#,
         ("POST", "/api/v1/cameras/probe") => r#"{"source":"test"}"#,
+        ("POST", "/api/v1/sync/probe") => r#"{"name":"s3.example.org/copies"}"#,
         ("PUT", "/api/v1/privacy") => r#"{"on":true}"#,
         ("PUT", "/api/v1/profile") => r#"{"name":null}"#,
         ("POST", "/api/v1/discovery/streams") => r#"{"address":"192.0.2.1"}"#,

@@ -5,7 +5,16 @@
 pub const PASSWORD_FILES: [&str; 2] = ["password_file", "sub_password_file"];
 
 /// Files that only somebody at the box may name.
-pub const FILES_BY_HAND: [&str; 3] = ["secret_file", "ca_file", "dns_hook_secret_file"];
+pub const FILES_BY_HAND: [&str; 5] =
+    ["secret_file", "ca_file", "dns_hook_secret_file", "access_key_file", "secret_key_file"];
+
+/// Secrets that may be written into a setting and are never shown again, each with the key of the file that the box moves it into.
+pub const WRITE_ONLY: [(&str, &str); 2] = [("access_key", "access_key_file"), ("secret_key", "secret_key_file")];
+
+/// Whether the value of this key is a secret itself.
+pub fn is_write_only(key: &str) -> bool {
+    WRITE_ONLY.iter().any(|(secret, _)| *secret == key)
+}
 
 /// Whether what this key says is the name of a file that the box reads.
 pub fn names_a_file(key: &str) -> bool {

@@ -1,4 +1,12 @@
-//! Copies off the box: what they are called. Nothing here is sent.
+//! Copies off the box: what they are called, where they go, what is copied next. Nothing here is sent.
 
+pub mod fault;
 pub mod keys;
+pub mod object;
+pub mod plan;
+pub mod profile;
 pub mod restore;
+pub mod retry;
+pub mod running;
+pub mod status;
+pub mod target;

@@ -6,6 +6,7 @@ mod access;
 mod archive;
 mod busy;
 mod common;
+mod copies;
 mod disk;
 mod foreign;
 mod limits;

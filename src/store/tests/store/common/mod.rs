@@ -150,6 +150,7 @@ impl TestStore {
             pairing: PairingConfig::default(),
             session: SessionConfig { idle: Duration::from_secs(3600), max: Duration::from_secs(86_400) },
             retention: self.retention,
+            copies: Default::default(),
         }
     }
 

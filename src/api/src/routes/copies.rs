@@ -1,0 +1,59 @@
+//! Copies off the box: how they are, and stores that are tried out by whoever may name them.
+
+use crate::input::json;
+use crate::problem::Reply;
+use crate::state::{Shared, blocking};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use perch_base::Error;
+use perch_domain::sync::status::StoreToTry;
+use perch_domain::sync::target::{GivenTarget, SyncTarget};
+use serde::Deserialize;
+
+/// A store that is to be tried out: one of the settings by its name, or another one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreProbeRequest {
+    name: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    bucket: Option<String>,
+    prefix: Option<String>,
+    access_key: Option<String>,
+    secret_key: Option<String>,
+}
+
+/// `GET /api/v1/sync`
+pub(super) async fn targets(State(app): State<Shared>) -> Reply {
+    Ok(Json(blocking(&app, |app| app.ports.copies.targets()).await?).into_response())
+}
+
+/// `POST /api/v1/sync/probe`. Whoever hangs up ends it.
+pub(super) async fn probe(State(app): State<Shared>, request: Request) -> Reply {
+    let store = to_try(&json(request).await?)?;
+    Ok(Json(app.ports.copies.probe(store).await?).into_response())
+}
+
+fn to_try(asked: &StoreProbeRequest) -> Result<StoreToTry, Error> {
+    let StoreProbeRequest { name, endpoint, region, bucket, prefix, access_key, secret_key } = asked;
+    let given = [endpoint, region, bucket, prefix, access_key, secret_key];
+    if let Some(name) = name {
+        return match given.iter().all(|one| one.is_none()) {
+            true => Ok(StoreToTry::Configured(name.clone())),
+            false => Err(Error::invalid("`name`: names a store of the settings; leave the rest out")),
+        };
+    }
+    let text = |one: &'_ Option<String>| one.as_deref().unwrap_or_default().to_owned();
+    let (endpoint, bucket, prefix) = (text(endpoint), text(bucket), text(prefix));
+    let (access_key, secret_key) = (text(access_key), text(secret_key));
+    let given = GivenTarget {
+        endpoint: &endpoint,
+        region: region.as_deref().filter(|text| !text.is_empty()).unwrap_or("us-east-1"),
+        bucket: &bucket,
+        prefix: &prefix,
+        access_key: &access_key,
+        secret_key: &secret_key,
+    };
+    Ok(StoreToTry::Given(Box::new(SyncTarget::to_try(&given)?)))
+}

@@ -1,0 +1,81 @@
+//! Copying recordings off the box: begun at a start, and anew when other stores are named.
+
+pub mod local;
+
+use crate::copies::Copies;
+use crate::current::Current;
+use crate::supervisor::{GRACE, Supervisor};
+use crate::tasks::copies::{CopyMeans, Urgent, spawn};
+use crate::tasks::copies_running;
+use perch_base::clock::SharedClock;
+use perch_base::{Result, blocking};
+use perch_domain::evidence::EvidenceKey;
+use perch_domain::sync::keys::{BoxId, KeyForm, KeySpace};
+use perch_domain::sync::status::CopyingState;
+use perch_domain::sync::target::{MOST_SYNC_TARGETS, SyncTarget};
+use perch_domain::task::TaskId;
+use perch_pki::BoxKey;
+use perch_store::Recordings;
+use std::path::PathBuf;
+
+/// What copies. Clones share it.
+#[derive(Clone)]
+pub struct Copying {
+    pub copies: Copies,
+    recordings: Recordings,
+    clock: SharedClock,
+    data_dir: PathBuf,
+}
+
+impl Copying {
+    /// Copies nothing yet.
+    pub fn new(recordings: &Recordings, settings: &Current, clock: &SharedClock) -> Self {
+        let copies = Copies::new(settings.clone(), clock.clone());
+        let data_dir = settings.config().data_dir.clone();
+        Self { copies, recordings: recordings.clone(), clock: clock.clone(), data_dir }
+    }
+
+    /// [`Self::follow`] at a start, which no failure of copying keeps from going on: it is said.
+    pub async fn start(&self, supervisor: &Supervisor, targets: &[SyncTarget]) {
+        if let Err(e) = self.follow(supervisor, targets).await {
+            tracing::error!(error = %e, "nothing is copied off the box until the settings change or it is started again");
+            for target in targets {
+                self.copies.set(target, CopyingState::Stopped, e.message());
+            }
+        }
+    }
+
+    /// Copies to these from now on, and to no others. Errors where the database or the box's key cannot be written: nothing
+    /// is copied then.
+    pub async fn follow(&self, supervisor: &Supervisor, targets: &[SyncTarget]) -> Result<()> {
+        let places = 0..MOST_SYNC_TARGETS;
+        let tasks: Vec<_> = places.clone().map(TaskId::Copies).chain(places.map(TaskId::RunningCopies)).collect();
+        supervisor.stop(&tasks, GRACE).await;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let (recordings, wanted) = (self.recordings.clone(), targets.to_vec());
+        blocking("noting which recordings are copied", move || recordings.copies_are_for(&wanted)).await?;
+        let data_dir = self.data_dir.clone();
+        let key = blocking("opening the key of evidence", move || BoxKey::open(&data_dir)).await?;
+        let box_id = BoxId::of(&key.public_key().0);
+        let means = CopyMeans {
+            recordings: self.recordings.clone(),
+            copies: self.copies.clone(),
+            clock: self.clock.clone(),
+            targets: targets.into(),
+        };
+        for (place, target) in targets.iter().enumerate() {
+            let urgent = Urgent::default();
+            let begun = KeySpace::new(&target.prefix, box_id, KeyForm::Plain).and_then(|keys| {
+                spawn(supervisor, &means, place, keys.clone(), urgent.clone())?;
+                copies_running::spawn(supervisor, &means, place, keys, urgent)
+            });
+            if let Err(e) = begun {
+                tracing::error!(store = target.name(), error = %e, "nothing is copied to this store");
+                self.copies.set(target, CopyingState::Stopped, e.message());
+            }
+        }
+        Ok(())
+    }
+}

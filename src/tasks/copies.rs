@@ -1,0 +1,477 @@
+//! Copies recordings to one store: asks what is next, sends it, has the store say that it is there, and writes each step down. After a kill
+//! what was written down and what the store says decide, nothing else.
+
+use crate::copies::Copies;
+use crate::copying::local::{LocalFile, facts_of};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
+use bytes::Bytes;
+use perch_base::backoff::{self, Backoff};
+use perch_base::clock::SharedClock;
+use perch_base::ids::SegmentId;
+use perch_base::repeated::Repeated;
+use perch_base::secret::sha256;
+use perch_base::shutdown::Shutdown;
+use perch_base::time::{DAY, MonoTime, Timestamp};
+use perch_base::{Error, Result, blocking};
+use perch_cloud::{S3Store, probe};
+use perch_domain::ports::ObjectStore;
+use perch_domain::sync::fault::{StoreFault, StoreFaultKind};
+use perch_domain::sync::keys::{CopyName, KeySpace, ShortHash};
+use perch_domain::sync::object::{NewObject, NewPart, Sha256, StoredPart};
+use perch_domain::sync::plan::{
+    Budget, CopyRecord, CopyStep, SETTLED_AFTER, ToCopy, counts_unseen, is_copy, month_of, plan_copy,
+};
+use perch_domain::sync::profile::EndpointProfile;
+use perch_domain::sync::retry::RetryPauses;
+use perch_domain::sync::status::CopyingState;
+use perch_domain::sync::target::SyncTarget;
+use perch_domain::task::TaskId;
+use perch_store::Recordings;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often it is looked for something to copy.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the numbers for people are counted while nothing else changes.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// One recording that cannot be read or sent does not keep the others from going for so long.
+const HELD_BACK: Duration = Duration::from_secs(600);
+/// Between attempts: what only a person can mend may be mended at the store, of which the box is not told.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+/// What is left to whole recordings while something happens: enough for their connection to stay.
+const HELD_BACK_BYTES_PER_S: u64 = 8_000;
+const MP4: &str = "video/mp4";
+const JSON: &str = "application/json";
+
+/// What the tasks of all targets share.
+#[derive(Clone)]
+pub struct CopyMeans {
+    pub recordings: Recordings,
+    pub copies: Copies,
+    pub clock: SharedClock,
+    /// All targets of the config.
+    pub targets: Arc<[SyncTarget]>,
+}
+
+/// Whether something happens that is being copied: all else holds back then. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Urgent(Arc<AtomicBool>);
+
+impl Urgent {
+    /// It is so now.
+    pub fn set(&self, is_urgent: bool) {
+        self.0.store(is_urgent, Ordering::Relaxed);
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct CopyTask {
+    urgent: Urgent,
+    means: CopyMeans,
+    target: SyncTarget,
+    keys: KeySpace,
+    store: S3Store,
+    profile: Option<(EndpointProfile, MonoTime)>,
+    pauses: RetryPauses,
+    /// Until when these are left alone.
+    held_back: BTreeMap<SegmentId, MonoTime>,
+    /// What is there under their names is something else, and is replaced.
+    replaced: BTreeSet<SegmentId>,
+    /// Bytes that the store's client had sent when they were counted last.
+    counted_bytes: u64,
+    sent: (String, u64),
+    counted_at: Option<MonoTime>,
+    failures: Repeated,
+    /// When the store last did what was asked, or copying began.
+    worked_at: MonoTime,
+}
+
+/// Why a step did not work.
+enum Trouble {
+    Store(StoreFault),
+    /// Of this recording alone, on the box.
+    Local(SegmentId, Error),
+    /// Of the box.
+    Box(Error),
+}
+
+impl From<StoreFault> for Trouble {
+    fn from(fault: StoreFault) -> Self {
+        Self::Store(fault)
+    }
+}
+
+/// Keeps copying to the target in `place` of the config's list. Errors with `Invalid` where the store cannot be addressed. Within a runtime.
+pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: KeySpace, urgent: Urgent) -> Result<()> {
+    let Some(target) = means.targets.get(place).cloned() else { return Ok(()) };
+    let task = CopyTask {
+        urgent,
+        store: S3Store::open(&target)?,
+        means: means.clone(),
+        target,
+        keys,
+        profile: None,
+        pauses: RetryPauses::default(),
+        held_back: BTreeMap::new(),
+        replaced: BTreeSet::new(),
+        counted_bytes: 0,
+        sent: (String::new(), 0),
+        counted_at: None,
+        failures: Repeated::default(),
+        worked_at: means.clock.mono(),
+    };
+    supervisor.spawn(TaskId::Copies(place), Backoff::new(PAUSES.0, PAUSES.1), task)
+}
+
+impl Task for CopyTask {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        loop {
+            let (store, urgent, limit) = (self.store.clone(), self.urgent.clone(), self.target.max_bytes_per_s);
+            let clock = self.means.clock.clone();
+            let done = tokio::select! {
+                done = self.next() => done,
+                never = hold_back(clock, store, urgent, limit) => match never {},
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
+            };
+            self.count_sent().await?;
+            let pause = match done {
+                Ok(None) => Duration::ZERO,
+                Ok(Some(pause)) => pause,
+                Err(Trouble::Box(e)) => return Err(e),
+                Err(Trouble::Local(id, e)) => {
+                    tracing::warn!(segment = id.0, error = %e, "a recording cannot be copied for now");
+                    self.held_back.insert(id, self.now().plus(HELD_BACK));
+                    Duration::ZERO
+                }
+                // Shown and logged as the task's own: the box's one sentence is about it then.
+                Err(Trouble::Store(fault)) => self.failed(fault)?,
+            };
+            if pause > Duration::ZERO {
+                tokio::select! {
+                    () = self.means.clock.sleep(pause) => {}
+                    () = shutdown.called() => return Ok(AttemptEnd::Done),
+                }
+            }
+        }
+    }
+}
+
+impl CopyTask {
+    fn now(&self) -> Moment {
+        Moment(self.means.clock.mono())
+    }
+
+    fn say(&self, state: CopyingState, reason: &str) {
+        self.means.copies.set(&self.target, state, reason);
+    }
+
+    /// How long is waited. Errors where only a person can mend it, or where nothing was copied for a day.
+    fn failed(&mut self, fault: StoreFault) -> Result<Duration> {
+        let (again, now) = (self.pauses.failed(&fault, backoff::unit()), self.means.clock.mono());
+        let state = if again.is_stopped { CopyingState::Stopped } else { CopyingState::Failing };
+        self.say(state, &fault.message());
+        let store = self.target.name();
+        if again.is_stopped {
+            // What the key may do is looked at anew.
+            self.profile = None;
+            return Err(fault.into_error().at(format!("nothing is copied to {store}")));
+        }
+        if now.since(self.worked_at) > DAY {
+            return Err(fault.into_error().at(format!("nothing was copied to {store} for a day")));
+        }
+        if self.failures.is_news(fault.message(), now) {
+            tracing::warn!(store, inside = fault.inside, "copying failed and is tried again: {}", fault.message());
+        }
+        Ok(again.after)
+    }
+
+    fn worked(&mut self) {
+        self.pauses.worked();
+        self.worked_at = self.means.clock.mono();
+        if let Some(repeats) = self.failures.ended() {
+            tracing::info!(store = self.target.name(), repeats, "copies are made again");
+        }
+    }
+
+    /// One step. `Some`: nothing is to be done for so long.
+    async fn next(&mut self) -> std::result::Result<Option<Duration>, Trouble> {
+        let profile = self.profile().await?;
+        let settled_before = self.means.clock.utc().plus_micros(-(SETTLED_AFTER.as_micros() as i64));
+        let mut to_copy = self.to_copy(settled_before).await?;
+        let now = self.means.clock.mono();
+        self.held_back.retain(|_, until| *until > now);
+        to_copy.retain(|one| !self.held_back.contains_key(&one.id));
+        let budget = Budget { monthly_bytes: self.target.monthly_bytes, sent_bytes: self.sent.1 };
+        let step = plan_copy(&to_copy, &budget);
+        let find = |id: SegmentId| to_copy.iter().find(|one| one.id == id).cloned();
+        match step {
+            CopyStep::Done => {
+                self.say(CopyingState::UpToDate, "");
+                self.worked();
+                self.count(settled_before).await?;
+                Ok(Some(LOOK_EVERY))
+            }
+            CopyStep::BudgetSpent => {
+                self.say(CopyingState::Waiting, "this month's budget is used up: what is left goes next month");
+                self.count(settled_before).await?;
+                Ok(Some(LOOK_EVERY))
+            }
+            CopyStep::Send(id) => {
+                self.say(CopyingState::Copying, "");
+                self.count(settled_before).await?;
+                if let Some(one) = find(id) {
+                    self.send(&one, &profile).await?;
+                }
+                self.worked();
+                Ok(None)
+            }
+            CopyStep::Verify(id) => {
+                if let Some(one) = find(id) {
+                    self.verify(&one, &profile).await?;
+                }
+                self.worked();
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the store honours; tried out at the beginning and once a day.
+    async fn profile(&mut self) -> std::result::Result<EndpointProfile, Trouble> {
+        let now = self.means.clock.mono();
+        if let Some((profile, at)) = self.profile
+            && now.since(at) < DAY
+        {
+            return Ok(profile);
+        }
+        let tried = probe(&self.store, &self.target.prefix).await;
+        let Some(profile) = tried.profile() else {
+            let unknown = || StoreFault::new(StoreFaultKind::Unreachable, "trying the store out");
+            return Err(Trouble::Store(tried.obstacle().cloned().unwrap_or_else(unknown)));
+        };
+        self.store = self.store.clone().with_checksums(profile.takes_sums);
+        self.profile = Some((profile, now));
+        self.means.copies.change(&self.target, |status| status.profile = Some(profile));
+        self.abort_forgotten().await;
+        Ok(profile)
+    }
+
+    /// Gives up uploads in parts that nobody goes on with: they cost money at most stores.
+    async fn abort_forgotten(&self) {
+        // Stores that cannot list them say so; there is nothing to be done then.
+        let Ok(unfinished) = self.store.unfinished(&self.keys.all()).await else { return };
+        let Ok(known) = self.to_copy(Timestamp(i64::MAX)).await else { return };
+        let known: BTreeSet<_> = known.iter().filter_map(|one| one.record.as_ref()?.upload.clone()).collect();
+        for one in unfinished.iter().filter(|one| !known.contains(&one.upload) && self.keys.read(&one.key).is_some()) {
+            if self.store.abort_parts(&one.key, &one.upload).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn to_copy(&self, settled_before: Timestamp) -> std::result::Result<Vec<ToCopy>, Trouble> {
+        let (recordings, target) = (self.means.recordings.clone(), self.target.clone());
+        let found = blocking("looking for what is to be copied", move || recordings.to_copy(&target, settled_before));
+        found.await.map_err(Trouble::Box)
+    }
+
+    /// Writes a step down.
+    async fn note(
+        &self,
+        step: impl FnOnce(&Recordings, &SyncTarget) -> Result<()> + Send + 'static,
+    ) -> std::result::Result<(), Trouble> {
+        let (recordings, target) = (self.means.recordings.clone(), self.target.clone());
+        blocking("noting a copy", move || step(&recordings, &target)).await.map_err(Trouble::Box)
+    }
+
+    async fn send(&mut self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
+        let (recordings, asked) = (self.means.recordings.clone(), one.clone());
+        let local = blocking("reading a recording", move || LocalFile::open(&recordings, &asked)).await;
+        let local = local.map_err(|e| Trouble::Local(one.id, e))?;
+        let hash = ShortHash::of(&local.sha256.0);
+        let name = CopyName::Recording { camera: one.camera.clone(), start: one.start, hash };
+        let object = NewObject {
+            key: self.keys.key(&name),
+            content_type: MP4,
+            sha256: local.sha256,
+            only_if_new: profile.keeps_first && !self.replaced.contains(&one.id),
+        };
+        // What is written down of another content or name is of no use.
+        let begun = one.record.clone().filter(|r| r.key == object.key && r.sha256 == object.sha256);
+        let upload = begun.and_then(|record| record.upload);
+        let record = CopyRecord { key: object.key.clone(), sha256: object.sha256, upload };
+        let sent = match &local.whole {
+            Some(whole) => {
+                self.begins(one, &record).await?;
+                self.store.put(&object, whole.clone()).await
+            }
+            None => self.send_parts(one, &local, &object, record).await?,
+        };
+        match sent {
+            Ok(()) => {}
+            // It is there: whether it is this one is looked at next.
+            Err(fault) if fault.kind == StoreFaultKind::Exists => {}
+            Err(fault) if !fault.kind.concerns_all() => {
+                let id = one.id;
+                self.note(move |recordings, target| recordings.copy_failed(target, id)).await?;
+                return Err(fault.into());
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        let facts = Bytes::from(facts_of(one, local.sha256));
+        let beside = NewObject {
+            key: self.keys.key(&CopyName::Facts { camera: one.camera.clone(), start: one.start, hash }),
+            content_type: JSON,
+            sha256: Sha256(sha256(&facts)),
+            only_if_new: false,
+        };
+        self.store.put(&beside, facts).await?;
+        let id = one.id;
+        self.note(move |recordings, target| recordings.copy_committed(target, id)).await
+    }
+
+    async fn begins(&self, one: &ToCopy, record: &CopyRecord) -> std::result::Result<(), Trouble> {
+        let (one, record) = (one.clone(), record.clone());
+        self.note(move |recordings, target| recordings.copy_begins(target, &one, &record)).await
+    }
+
+    /// Sends what the store does not have yet of a recording in parts.
+    async fn send_parts(
+        &mut self,
+        one: &ToCopy,
+        local: &LocalFile,
+        object: &NewObject,
+        mut record: CopyRecord,
+    ) -> std::result::Result<std::result::Result<(), StoreFault>, Trouble> {
+        let mut there: BTreeMap<u32, StoredPart> = BTreeMap::new();
+        if let Some(upload) = &record.upload {
+            match self.store.parts(&object.key, upload).await {
+                Ok(parts) => there.extend(parts.into_iter().map(|part| (part.number, part))),
+                Err(fault) if fault.kind.concerns_all() && fault.kind != StoreFaultKind::Refused => {
+                    return Err(fault.into());
+                }
+                // It is over, or the key may not ask: begun anew.
+                Err(_) => record.upload = None,
+            }
+        }
+        let upload = match record.upload.clone() {
+            Some(upload) => upload,
+            None => {
+                let upload = self.store.begin_parts(object).await?;
+                record.upload = Some(upload.clone());
+                self.begins(one, &record).await?;
+                upload
+            }
+        };
+        let mut parts = Vec::new();
+        for number in 1..=local.parts() {
+            let (file, range) = (local.file.clone(), local.part(number));
+            let body = blocking("reading a recording", move || LocalFile::read(&file, range)).await;
+            let body = body.map_err(|e| Trouble::Local(one.id, e))?;
+            let sum = Sha256(sha256(&body));
+            let is_there = |part: &&StoredPart| {
+                part.size_bytes == body.len() as u64 && part.sha256.is_none_or(|theirs| theirs == sum)
+            };
+            let part = match there.get(&number).filter(is_there) {
+                Some(part) => StoredPart { sha256: Some(sum), ..part.clone() },
+                None => match self.store.put_part(&object.key, &upload, NewPart { number, body, sha256: sum }).await {
+                    Ok(part) => part,
+                    Err(fault) => return Ok(Err(fault)),
+                },
+            };
+            parts.push(part);
+        }
+        Ok(self.store.finish_parts(object, &upload, &parts).await)
+    }
+
+    async fn verify(&mut self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
+        let Some(record) = one.record.clone() else { return Ok(()) };
+        let (id, size_bytes) = (one.id, one.size_bytes);
+        let is_there = match counts_unseen(profile) {
+            true => true,
+            false => match self.store.facts(&record.key).await {
+                Ok(facts) => is_copy(&facts, size_bytes, record.sha256),
+                Err(fault) if fault.kind == StoreFaultKind::Missing => false,
+                Err(fault) => return Err(fault.into()),
+            },
+        };
+        if is_there {
+            self.replaced.remove(&id);
+            let targets = self.means.targets.clone();
+            self.note(move |recordings, target| recordings.copy_verified(target, id, &targets)).await?;
+            return self.remove_pieces(one, profile).await;
+        }
+        self.replaced.insert(id);
+        self.note(move |recordings, target| recordings.copy_failed(target, id)).await?;
+        Err(StoreFault::new(StoreFaultKind::Damaged, format!("looking at the copy of recording {id}")).into())
+    }
+
+    /// Removes the pieces that were sent while it was written: all of it is there now.
+    async fn remove_pieces(&self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
+        let is_possible = profile.can_delete && profile.can_list && self.keys.day(&one.camera, one.start).is_some();
+        if one.event.is_none() || !is_possible {
+            return Ok(());
+        }
+        let hash = ShortHash::of(&[0; 32]);
+        let first = CopyName::Part { camera: one.camera.clone(), start: one.start, number: 0, hash };
+        let key = self.keys.key(&first);
+        let Some((folder, _)) = key.rsplit_once('/') else { return Ok(()) };
+        let page = self.store.list(&format!("{folder}/"), None).await?;
+        for object in page.objects {
+            self.store.delete(&object.key).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds what was sent since the last time to the month.
+    async fn count_sent(&mut self) -> Result<()> {
+        let (all, month) = (self.store.sent_bytes(), month_of(self.means.clock.utc()));
+        let more = all.saturating_sub(self.counted_bytes);
+        if more == 0 && self.sent.0 == month {
+            return Ok(());
+        }
+        let (recordings, target, of) = (self.means.recordings.clone(), self.target.clone(), month.clone());
+        let sum = blocking("counting what was sent", move || recordings.copies_sent(&target, &of, more)).await?;
+        (self.counted_bytes, self.sent) = (all, (month, sum));
+        self.means.copies.change(&self.target, |status| status.month_bytes = sum);
+        Ok(())
+    }
+
+    /// Counts for people, now and then.
+    async fn count(&mut self, settled_before: Timestamp) -> std::result::Result<(), Trouble> {
+        let now = self.means.clock.mono();
+        if self.counted_at.is_some_and(|at| now.since(at) < COUNT_EVERY) {
+            return Ok(());
+        }
+        let (recordings, target) = (self.means.recordings.clone(), self.target.clone());
+        let counts = blocking("counting copies", move || recordings.copy_counts(&target, settled_before)).await;
+        let counts = counts.map_err(Trouble::Box)?;
+        self.counted_at = Some(now);
+        self.means.copies.counted(&self.target, &counts, self.store.sent_bytes());
+        Ok(())
+    }
+}
+
+/// Lets the line to what happens while something does.
+async fn hold_back(clock: SharedClock, store: S3Store, urgent: Urgent, limit: u64) -> std::convert::Infallible {
+    loop {
+        store.set_pace(if urgent.is_so() { HELD_BACK_BYTES_PER_S } else { limit });
+        clock.sleep(Duration::from_millis(200)).await;
+    }
+}
+
+struct Moment(MonoTime);
+
+impl Moment {
+    fn plus(self, by: Duration) -> MonoTime {
+        MonoTime(self.0.0.saturating_add(by.as_micros() as i64))
+    }
+}
+
+#[cfg(test)]
+#[path = "copies_tests.rs"]
+mod tests;
