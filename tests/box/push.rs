@@ -303,6 +303,18 @@ fn a_recorded_range_is_sent_to_nginx_at_its_own_pace_without_its_gaps() {
     client.delete(&at(&second)).expect(204);
     let stopped = wait_until("it stops", s(10), || Some(range_push(&client)).filter(|push| push["state"] == "stopped"));
     assert!(stopped["sentence"].as_str().is_some_and(|said| said.starts_with("It was stopped after")), "{stopped}");
+
+    // It ends with the access of who began it.
+    let code = client.post("/api/v1/pairing-codes", &json!({ "role": "viewer" })).expect(201).json();
+    let guest = running.client().pair(code["otp"].as_str().expect("a code"), "guest");
+    guest.post("/api/v1/cameras/a/push-range", &ask(&url)).expect(201);
+    wait_until("it is sent", s(30), || Some(()).filter(|()| range_push(&client)["state"] == "sending"));
+    let guest = guest.json("/api/v1/me")["device_id"].as_str().expect("its id").to_owned();
+    client.delete(&format!("/api/v1/devices/{guest}")).expect(204);
+    let revoked = Instant::now();
+    wait_until("it ends", s(5), || Some(()).filter(|()| range_push(&client)["state"] == "stopped"));
+    println!("it ended {:?} after the revocation", revoked.elapsed());
+
     let nobody = format!("rtmp://127.0.0.1:{}/live/S3CRETKEY", Ports::free().http);
     client.post("/api/v1/cameras/a/push-range", &ask(&nobody)).expect(201);
     let failed = wait_until("it fails", s(40), || Some(range_push(&client)).filter(|push| push["state"] == "failed"));
