@@ -239,7 +239,7 @@ fn a_flooded_port_goes_on_serving_who_speaks_and_who_watches() {
             let floods = scope.spawn(|| flood(socket, to, &stop, make));
             // A panic here must not leave the flood going.
             let goes_on = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                watching.until(what, |s| s.frames > before.1.frames + 90);
+                watching.until(what, |s| s.frames > before.1.frames + 45);
                 door.until(what, Door::is_loud);
             }));
             stop.store(true, Ordering::SeqCst);
