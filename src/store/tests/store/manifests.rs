@@ -13,6 +13,7 @@ use perch_domain::ports::ArchivePort;
 use perch_domain::sync::keys::parse_copied;
 use perch_store::Store;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 struct TestKey(Ed25519KeyPair);
@@ -127,21 +128,24 @@ fn a_damaged_manifest_is_followed_on_and_seen_and_old_ones_go() {
     let store = opened(&b);
     let make = || store.recordings().make_manifest().expect("asked");
     record_at(&store, 0.0);
-    b.clock.set_utc(at("14:00:00"));
-    assert_eq!(make(), Some(1));
-    let day = b.data().join("manifests/2026-05-01");
-    let first = fs::read_dir(&day).expect("there").next().expect("one").expect("read").path();
-    let whole = fs::read(&first).expect("read");
+    record_at(&store, 3600.0);
+    b.clock.set_utc(at("15:00:00"));
+    assert_eq!((make(), make()), (Some(1), Some(2)));
+    let day = fs::read_dir(b.data().join("manifests/2026-05-01")).expect("there");
+    let mut files = day.map(|file| file.expect("read").path());
+    let is_second = |file: &PathBuf| file.file_name().is_some_and(|n| n.to_string_lossy().starts_with("00000002-"));
+    let second = files.find(is_second).expect("the second");
+    let whole = fs::read(&second).expect("read");
     let mut bad = whole.clone();
     bad[100] ^= 1;
-    fs::write(&first, bad).expect("written");
-    record_at(&store, 3600.0);
-    b.clock.set_utc(at("16:00:00"));
-    assert_eq!(make(), Some(2), "it goes on");
-    fs::write(&first, whole).expect("written");
-    // What was there when the second was made was not this one.
+    fs::write(&second, bad).expect("written");
+    record_at(&store, 7200.0);
+    b.clock.set_utc(at("17:00:00"));
+    assert_eq!((make(), make()), (Some(3), Some(4)), "it goes on, and says again what the damaged one said");
+    fs::write(&second, whole).expect("written");
+    // What was there when the third was made was not this one.
     let doubts = checked(&b, &store).doubts;
-    assert!(doubts.len() == 1 && doubts[0].to_string().contains("does not follow on manifest 1"), "{doubts:?}");
+    assert!(doubts.len() == 1 && doubts[0].to_string().contains("does not follow on manifest 2"), "{doubts:?}");
 
     for file in b.files() {
         fs::remove_file(file).expect("removed");
@@ -152,9 +156,9 @@ fn a_damaged_manifest_is_followed_on_and_seen_and_old_ones_go() {
     b.clock.set_utc(s(later));
     record_at(&store, later);
     b.clock.set_utc(s(later + 7200.0));
-    assert_eq!(store.recordings().make_manifest().expect("made"), Some(3));
+    assert_eq!(store.recordings().make_manifest().expect("made"), Some(5));
     let left: Vec<_> = store.recordings().manifests().expect("listed").iter().map(|m| m.number).collect();
-    assert_eq!(left, [3]);
+    assert_eq!(left, [5]);
 }
 
 #[test]
