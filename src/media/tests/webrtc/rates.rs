@@ -55,11 +55,13 @@ fn a_narrow_way_gets_the_small_stream_and_a_wide_one_the_large_one_again() {
     assert!(2 * main > 5 * sub, "{main} and {sub} bits a second");
     let watching = Watching::begin(&bench, 4 * main / 1000, None);
     let lease = |session: &LiveSession| (session.lease, session.why);
-    std::thread::sleep(Duration::from_secs(3));
-    let wide = watching.session(&bench);
-    assert_eq!((wide.ration, wide.stream, wide.why), ("main", Stream::Main, "wish"), "{wide:?}");
-    assert!(wide.available_bps.is_some_and(|bps| bps > u64::from(main)), "{wide:?}");
-    assert!(wide.round_trip_ms.is_some_and(|ms| (15.0..200.0).contains(&ms)), "{wide:?}");
+    // On a machine that stands still for a moment the way carries nothing, and it is the small stream for a while.
+    bench.until("the large stream on a wide way", |bench| {
+        let wide = watching.session(bench);
+        (wide.ration, wide.stream, wide.why) == ("main", Stream::Main, "wish")
+            && wide.available_bps.is_some_and(|bps| bps > u64::from(main))
+            && wide.round_trip_ms.is_some_and(|ms| (15.0..200.0).contains(&ms))
+    });
     watching.path.way.kbps.store((main * 6 / 10) / 1000, Ordering::SeqCst);
     let narrow = watching.until(&bench, "sub", 8);
     assert_eq!(lease(&narrow), (watching.lease, "connection"));
