@@ -18,6 +18,7 @@ import {
   updateState,
 } from './fake-data.mjs';
 import { served } from './served.mjs';
+import { routes as copiesRoutes } from './mock-copies.mjs';
 import { routes as findingRoutes } from './mock-finding.mjs';
 import { modes, withOff } from './mock-modes.mjs';
 import { added, controls, reset, routes as settingsRoutes } from './mock-settings.mjs';
@@ -98,6 +99,7 @@ function page(url) {
 let view = { order: [], favourites: [] };
 
 const routes = [
+  ...copiesRoutes({ json, scenario }),
   ...findingRoutes({ json, scenario, still: () => media.still(3) }),
   ...settingsRoutes({ json, Refusal, scenario }),
   ...peopleRoutes({ json, Refusal, scenario, cameras }),

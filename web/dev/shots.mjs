@@ -122,11 +122,24 @@ const shots = [
     },
   },
   { name: 'system', path: '/system', settle: 600 },
-  ...['cameras', 'storage', 'people', 'device', 'box', 'log'].map((part) => ({
+  ...['cameras', 'storage', 'copies', 'people', 'device', 'box', 'log'].map((part) => ({
     name: `system-${part}`,
     path: `/system/${part}`,
     settle: 600,
   })),
+  {
+    name: 'copies-add',
+    path: '/system/copies',
+    act: async (p) => {
+      await p.getByTestId('add-store').click();
+      await p.getByTestId('asked-region').fill('eu-central-1');
+      await p.getByTestId('bucket').fill('perch-at-home');
+      await p.getByTestId('access-key').fill('AKIA');
+      await p.getByTestId('secret-key').fill('secret');
+      await p.getByTestId('try-target').click();
+      await p.getByTestId('probe-lines').waitFor();
+    },
+  },
   { name: 'system-error', path: '/system', scenario: { failing: true } },
   { name: 'system-cameras-error', path: '/system/cameras', scenario: { failing: true } },
   { name: 'system-empty', path: '/system', scenario: { empty: true } },

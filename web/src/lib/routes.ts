@@ -6,6 +6,7 @@ export const SYSTEM_PARTS = [
   'overview',
   'cameras',
   'storage',
+  'copies',
   'people',
   'connection',
   'device',

@@ -56,6 +56,7 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
   const { line } = words;
   if (part === 'device') return fine(me ? line.device(me.device_name, me.username) : '');
   if (part === 'connection') return fine(line.connection);
+  if (part === 'copies') return fine(line.copies);
   if (part === 'log' && !status) return fine(line.log);
   if (!status) return fine('');
   switch (part) {

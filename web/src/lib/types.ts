@@ -35,6 +35,10 @@ export type Timeline = Schemas['Timeline'];
 export type Gap = Schemas['Gap'];
 export type GapCause = Gap['cause'];
 
+export type CopyTargetStatus = Schemas['CopyTargetStatus'];
+export type StoreProbeLine = Schemas['ProbeLine'];
+export type ProbedStore = Schemas['ProbedStore'];
+
 export type Modes = Schemas['Modes'];
 export type OffBy = Schemas['OffBy'];
 
