@@ -38,7 +38,10 @@ height = 360
 fps = 10
 record = { mode = "continuous", segment_max_s = 5 }
 motion = { enabled = false }`);
-  owner = await browser.newContext({ ignoreHTTPSErrors: true, baseURL: box.url });
+  owner = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    baseURL: box.url,
+  });
   await pairWith(box, owner);
 });
 
@@ -82,7 +85,9 @@ test('the owner adds a store, sees copies arrive, opens one and removes the stor
 
   const card = page.getByTestId('copy-store');
   await expect(card).toHaveCount(1);
-  await expect(card.getByTestId('copy-state')).toHaveText(/Everything is copied|Copying/, { timeout: SETTLED_MS });
+  await expect(card.getByTestId('copy-state')).toHaveText(/Everything is copied|Copying/, {
+    timeout: SETTLED_MS,
+  });
   await expect.poll(() => recordings().length, { timeout: SETTLED_MS }).toBeGreaterThan(1);
   await expect(card).toContainText(/\d+ checked/, { timeout: SETTLED_MS });
   await lookAt(page, 'copies');

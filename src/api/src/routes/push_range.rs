@@ -2,7 +2,7 @@
 
 use crate::auth::Who;
 use crate::input::{PathParts, json as json_of};
-use crate::problem::Reply;
+use crate::problem::{Problem, Reply};
 use crate::routes::session::no_content;
 use crate::state::{Shared, blocking};
 use axum::Json;
@@ -50,7 +50,13 @@ pub(super) async fn begin(State(app): State<Shared>, who: Who, path: PathParts, 
 /// `GET /api/v1/cameras/{camera}/push-range`
 pub(super) async fn list(State(app): State<Shared>, path: PathParts) -> Reply {
     let camera = path.camera()?;
-    let pushes = blocking(&app, move |app| Ok(app.ports.range_pushes.of_camera(&camera))).await?;
+    let pushes = blocking(&app, move |app| {
+        let pushes = app.ports.range_pushes.of_camera(&camera);
+        let known = !pushes.is_empty() || app.ports.cameras.cameras().iter().any(|one| one.id == camera);
+        Ok(known.then_some(pushes))
+    })
+    .await?
+    .ok_or_else(|| Problem::not_found("camera"))?;
     Ok(Json(json!({ "pushes": pushes })).into_response())
 }
 
