@@ -100,9 +100,9 @@ impl RangePushPort for SentRanges {
         lock(&self.state).pushes.of(camera)
     }
 
-    fn end(&self, camera: &CameraId, id: u64, by: &Principal) -> Result<()> {
+    fn end(&self, camera: &CameraId, id: u64) -> Result<()> {
         let mut state = lock(&self.state);
-        if state.pushes.end(camera, id, by)?
+        if state.pushes.end(camera, id)?
             && let Some(end) = state.ends.get(&id)
         {
             end.fire();

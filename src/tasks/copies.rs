@@ -3,6 +3,7 @@
 
 use crate::copies::Copies;
 use crate::copying::local::{LocalFile, facts_of};
+use crate::copying::sent::MonthSent;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use bytes::Bytes;
 use perch_base::backoff::{self, Backoff};
@@ -18,9 +19,7 @@ use perch_domain::ports::ObjectStore;
 use perch_domain::sync::fault::{StoreFault, StoreFaultKind};
 use perch_domain::sync::keys::{CopyName, KeySpace, ShortHash};
 use perch_domain::sync::object::{NewObject, NewPart, Sha256, StoredPart};
-use perch_domain::sync::plan::{
-    Budget, CopyRecord, CopyStep, SETTLED_AFTER, ToCopy, counts_unseen, is_copy, month_of, plan_copy,
-};
+use perch_domain::sync::plan::{CopyRecord, CopyStep, SETTLED_AFTER, ToCopy, counts_unseen, is_copy, plan_copy};
 use perch_domain::sync::profile::EndpointProfile;
 use perch_domain::sync::retry::RetryPauses;
 use perch_domain::sync::status::CopyingState;
@@ -29,8 +28,8 @@ use perch_domain::task::TaskId;
 use perch_store::Recordings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often it is looked for something to copy.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -57,16 +56,12 @@ pub struct CopyMeans {
 
 /// Whether something happens that is being copied: all else holds back then. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Urgent(Arc<AtomicBool>);
+pub struct Urgent(watch::Sender<bool>);
 
 impl Urgent {
     /// It is so now.
     pub fn set(&self, is_urgent: bool) {
-        self.0.store(is_urgent, Ordering::Relaxed);
-    }
-
-    fn is_so(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.send_if_modified(|was| std::mem::replace(was, is_urgent) != is_urgent);
     }
 }
 
@@ -82,9 +77,7 @@ struct CopyTask {
     held_back: BTreeMap<SegmentId, MonoTime>,
     /// What is there under their names is something else, and is replaced.
     replaced: BTreeSet<SegmentId>,
-    /// Bytes that the store's client had sent when they were counted last.
-    counted_bytes: u64,
-    sent: (String, u64),
+    sent: MonthSent,
     counted_at: Option<MonoTime>,
     failures: Repeated,
     /// When the store last did what was asked, or copying began.
@@ -119,8 +112,7 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
         pauses: RetryPauses::default(),
         held_back: BTreeMap::new(),
         replaced: BTreeSet::new(),
-        counted_bytes: 0,
-        sent: (String::new(), 0),
+        sent: MonthSent::default(),
         counted_at: None,
         failures: Repeated::default(),
         worked_at: means.clock.mono(),
@@ -132,10 +124,9 @@ impl Task for CopyTask {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let (store, urgent, limit) = (self.store.clone(), self.urgent.clone(), self.target.max_bytes_per_s);
-            let clock = self.means.clock.clone();
             let done = tokio::select! {
                 done = self.next() => done,
-                never = hold_back(clock, store, urgent, limit) => match never {},
+                never = hold_back(store, urgent, limit) => match never {},
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             };
             self.count_sent().await?;
@@ -206,8 +197,7 @@ impl CopyTask {
         let now = self.means.clock.mono();
         self.held_back.retain(|_, until| *until > now);
         to_copy.retain(|one| !self.held_back.contains_key(&one.id));
-        let budget = Budget { monthly_bytes: self.target.monthly_bytes, sent_bytes: self.sent.1 };
-        let step = plan_copy(&to_copy, &budget);
+        let step = plan_copy(&to_copy, &self.sent.budget(&self.target, self.store.sent_bytes()));
         let find = |id: SegmentId| to_copy.iter().find(|one| one.id == id).cloned();
         match step {
             CopyStep::Done => {
@@ -420,25 +410,23 @@ impl CopyTask {
         let first = CopyName::Part { camera: one.camera.clone(), start: one.start, number: 0, hash };
         let key = self.keys.key(&first);
         let Some((folder, _)) = key.rsplit_once('/') else { return Ok(()) };
-        let page = self.store.list(&format!("{folder}/"), None).await?;
-        for object in page.objects {
-            self.store.delete(&object.key).await?;
+        let folder = format!("{folder}/");
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.list(&folder, after.as_deref()).await?;
+            for object in page.objects {
+                self.store.delete(&object.key).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    /// Adds what was sent since the last time to the month.
     async fn count_sent(&mut self) -> Result<()> {
-        let (all, month) = (self.store.sent_bytes(), month_of(self.means.clock.utc()));
-        let more = all.saturating_sub(self.counted_bytes);
-        if more == 0 && self.sent.0 == month {
-            return Ok(());
-        }
-        let (recordings, target, of) = (self.means.recordings.clone(), self.target.clone(), month.clone());
-        let sum = blocking("counting what was sent", move || recordings.copies_sent(&target, &of, more)).await?;
-        (self.counted_bytes, self.sent) = (all, (month, sum));
-        self.means.copies.change(&self.target, |status| status.month_bytes = sum);
-        Ok(())
+        let CopyMeans { recordings, copies, clock, .. } = &self.means;
+        self.sent.count(self.store.sent_bytes(), recordings, copies, &self.target, clock.utc()).await
     }
 
     /// Counts for people, now and then.
@@ -457,10 +445,12 @@ impl CopyTask {
 }
 
 /// Lets the line to what happens while something does.
-async fn hold_back(clock: SharedClock, store: S3Store, urgent: Urgent, limit: u64) -> std::convert::Infallible {
+async fn hold_back(store: S3Store, urgent: Urgent, limit: u64) -> std::convert::Infallible {
+    let mut is_urgent = urgent.0.subscribe();
     loop {
-        store.set_pace(if urgent.is_so() { HELD_BACK_BYTES_PER_S } else { limit });
-        clock.sleep(Duration::from_millis(200)).await;
+        store.set_pace(if *is_urgent.borrow_and_update() { HELD_BACK_BYTES_PER_S } else { limit });
+        // Never an error: `urgent` holds the other end.
+        let _ = is_urgent.changed().await;
     }
 }
 

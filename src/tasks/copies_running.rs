@@ -1,6 +1,7 @@
 //! Copies events while they go on: what is known of them and their stills first, then what is recorded of them as it is written. Beside the
 //! task that copies whole recordings, which holds back meanwhile.
 
+use crate::copying::sent::MonthSent;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::copies::{CopyMeans, Urgent};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use perch_base::ids::{EventId, SegmentId};
 use perch_base::repeated::Repeated;
 use perch_base::secret::sha256;
 use perch_base::shutdown::Shutdown;
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_cloud::S3Store;
 use perch_domain::archive::Event;
@@ -27,6 +29,8 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Nobody waits longer than this to try again while something happens.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often at most it is written down how much was sent: a card must not wear from it.
+const COUNT_EVERY: Duration = Duration::from_secs(30);
 /// Events that are remembered until they end.
 const MOST_EVENTS: usize = 256;
 
@@ -40,6 +44,8 @@ struct RunningCopies {
     sent: BTreeMap<SegmentId, u32>,
     /// Events that were seen running: whether their still is there.
     events: BTreeMap<EventId, bool>,
+    amount: MonthSent,
+    counted_at: Option<MonoTime>,
     pauses: RetryPauses,
     failures: Repeated,
 }
@@ -55,6 +61,8 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
         urgent,
         sent: BTreeMap::new(),
         events: BTreeMap::new(),
+        amount: MonthSent::default(),
+        counted_at: None,
         pauses: RetryPauses::default(),
         failures: Repeated::default(),
     };
@@ -65,6 +73,7 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
 impl Task for RunningCopies {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
+            self.count().await?;
             let done = tokio::select! {
                 done = self.next() => done,
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
@@ -94,6 +103,17 @@ impl RunningCopies {
             );
         }
         again.after.min(LONGEST_PAUSE.max(fault.retry_after.unwrap_or_default()))
+    }
+
+    /// What went out counts for the month's budget, too.
+    async fn count(&mut self) -> Result<()> {
+        let CopyMeans { recordings, copies, clock, .. } = &self.means;
+        let now = clock.mono();
+        if self.counted_at.is_some_and(|at| now.since(at) < COUNT_EVERY) {
+            return Ok(());
+        }
+        self.counted_at = Some(now);
+        self.amount.count(self.store.sent_bytes(), recordings, copies, &self.target, clock.utc()).await
     }
 
     /// One object. Whether there was one.
@@ -161,8 +181,14 @@ impl RunningCopies {
 
     async fn put_still(&self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
         let (recordings, id) = (self.means.recordings.clone(), event.id);
-        // One that cannot be read now is there the next time, or never.
-        let Ok(still) = blocking("reading a still", move || recordings.thumbnail(id)).await else { return Ok(Ok(())) };
+        let still = match blocking("reading a still", move || recordings.thumbnail(id)).await {
+            Ok(still) => still,
+            // The event goes on without it.
+            Err(error) => {
+                tracing::warn!(event = id.0, %error, "the still of an event cannot be copied");
+                return Ok(Ok(()));
+            }
+        };
         let name = CopyName::Still { camera: event.camera.clone(), id: event.id };
         Ok(self.put(&name, "image/jpeg", still).await)
     }
@@ -170,6 +196,10 @@ impl RunningCopies {
     async fn next_of_file(&mut self, files: &[RunningFile]) -> Result<std::result::Result<bool, StoreFault>> {
         let Some(piece) = next_piece(files, &self.sent) else { return Ok(Ok(false)) };
         let Some(file) = files.iter().find(|file| file.id == piece.id) else { return Ok(Ok(false)) };
+        let budget = self.amount.budget(&self.target, self.store.sent_bytes());
+        if !budget.allows(piece.range.end.saturating_sub(piece.range.start), true) {
+            return Ok(Ok(false));
+        }
         let (recordings, range) = (self.means.recordings.clone(), piece.range.clone());
         let read =
             blocking("reading what is being recorded", move || Ok(recordings.read_running(piece.id, range))).await?;

@@ -11,7 +11,7 @@ use perch_domain::sync::keys::{BoxId, KeyForm};
 use perch_domain::sync::object::PART_BYTES;
 use perch_domain::sync::status::{CopiesPort, CopyTargetStatus};
 use perch_domain::sync::target::{CopyWhat, StoreKeys};
-use perch_store::{FragmentPackets, Store, TrackFormat};
+use perch_store::{FragmentPackets, SegmentWriter, Store, TrackFormat};
 use perch_test_stores::{Line, LineFault, Rights, TestStore};
 use std::path::PathBuf;
 
@@ -85,6 +85,46 @@ impl Bench {
         writer.seal().expect("sealed");
     }
 
+    fn begin_event(&self) -> EventId {
+        let start = self.clock.utc();
+        let id = EventId(start.as_micros());
+        let new = perch_store::NewEvent {
+            id,
+            camera: CameraId::new("front").expect("valid"),
+            kind: perch_domain::archive::EventKind::Motion,
+            start,
+            since: start,
+            chapter: 1,
+            score: 0.5,
+            cause: perch_domain::motion::Cause::Motion,
+            boxes: Vec::new(),
+        };
+        self.store.index().begin_event(&new).expect("begun");
+        id
+    }
+
+    /// A file of an event that is being written, and its next fragment of 50 kB and a second.
+    fn begin_file(&self, event: EventId) -> (SegmentWriter, MonoTime) {
+        let format = TrackFormat::from_keyframe(VideoCodec::H264, &KEY, false).expect("it has parameter sets");
+        let camera = CameraId::new("front").expect("valid");
+        let writer = self.store.recordings().create_segment(&camera, self.clock.utc(), Some(event), &format);
+        (writer.expect("begun"), self.clock.mono())
+    }
+
+    fn write_fragment(&self, (writer, begins): &mut (SegmentWriter, MonoTime), n: usize) {
+        let start = self.clock.mono();
+        self.clock.advance(Duration::from_secs(1));
+        let mut data = KEY.to_vec();
+        data.extend((0..50_000).map(|i| 3 + ((i * 31 + n) % 251) as u8));
+        let packet = Arc::new(Packet::new(Track::Video, data.into(), start, true));
+        let part = FragmentPackets { packets: vec![packet], end: self.clock.mono(), ..Default::default() };
+        writer.write_fragment(*begins, &part).expect("written");
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("store").join(BUCKET).join("home").join(BoxId::of(b"box").to_string())
+    }
+
     fn start(&self) -> Running {
         let clock: SharedClock = self.clock.clone();
         let (trigger, shutdown) = shutdown::channel();
@@ -132,7 +172,7 @@ impl Bench {
 
     /// The same of their copies.
     fn copied(&self) -> Vec<Vec<u8>> {
-        contents(&self.dir.path().join("store").join(BUCKET).join("home").join(BoxId::of(b"box").to_string()))
+        contents(&self.folder())
     }
 }
 
@@ -241,19 +281,7 @@ async fn each_fault_of_a_store_is_said_and_got_over() {
 async fn events_alone_and_keys_that_may_not_look() {
     let b = Bench::new("writes", "events").await;
     b.record(1_000, None);
-    let id = EventId(b.clock.utc().as_micros());
-    let new = perch_store::NewEvent {
-        id,
-        camera: CameraId::new("front").expect("valid"),
-        kind: perch_domain::archive::EventKind::Motion,
-        start: b.clock.utc(),
-        since: b.clock.utc(),
-        chapter: 1,
-        score: 0.5,
-        cause: perch_domain::motion::Cause::Motion,
-        boxes: Vec::new(),
-    };
-    b.store.index().begin_event(&new).expect("begun");
+    let id = b.begin_event();
     b.record(2_000, Some(id));
     b.clock.advance(2 * SETTLED_AFTER);
     let _running = b.start();
@@ -288,42 +316,39 @@ async fn a_copy_that_is_something_else_is_not_taken_for_one() {
 async fn what_happens_is_there_before_it_ends_and_whole_afterwards() {
     let b = Bench::new("all", "all").await;
     let _running = b.start();
-    let camera = CameraId::new("front").expect("valid");
-    let id = EventId(b.clock.utc().as_micros());
-    let new = perch_store::NewEvent {
-        id,
-        camera: camera.clone(),
-        kind: perch_domain::archive::EventKind::Motion,
-        start: b.clock.utc(),
-        since: b.clock.utc(),
-        chapter: 1,
-        score: 0.5,
-        cause: perch_domain::motion::Cause::Motion,
-        boxes: Vec::new(),
-    };
-    b.store.index().begin_event(&new).expect("begun");
-    let format = TrackFormat::from_keyframe(VideoCodec::H264, &KEY, false).expect("it has parameter sets");
-    let (begins, recordings) = (b.clock.mono(), b.store.recordings());
-    let mut writer = recordings.create_segment(&camera, b.clock.utc(), Some(id), &format).expect("begun");
-    let folder = b.dir.path().join("store").join(BUCKET).join("home").join(BoxId::of(b"box").to_string());
+    let mut file = b.begin_file(b.begin_event());
+    let folder = b.folder();
     for n in 0..4usize {
-        let start = b.clock.mono();
-        b.clock.advance(Duration::from_secs(1));
-        let mut data = KEY.to_vec();
-        data.extend((0..50_000).map(|i| 3 + ((i * 31 + n) % 251) as u8));
-        let packet = Arc::new(Packet::new(Track::Video, data.into(), start, true));
-        let part = FragmentPackets { packets: vec![packet], end: b.clock.mono(), ..Default::default() };
-        writer.write_fragment(begins, &part).expect("written");
+        b.write_fragment(&mut file, n);
         // The pieces, put one after the other, are the file as far as it is.
         b.until("the fragment is there", |_| pieces(&folder).concat() == b.local().concat()).await;
         assert_eq!(pieces(&folder).len(), n + 2);
     }
     let events = || walk_all(&folder).into_iter().filter(|path| path.to_string_lossy().contains("-event-")).count();
     assert_eq!(events(), 1, "what is known of the event");
-    writer.seal().expect("sealed");
+    file.0.seal().expect("sealed");
     b.until_all_there(1).await;
     b.until("the pieces are gone", |_| pieces(&folder).is_empty()).await;
     assert!(b.copied() == b.local());
+    // What was sent twice is counted twice.
+    let twice = 2 * b.local().concat().len() as u64;
+    b.until("all that was sent is counted", |s| s.month_bytes >= twice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_keeps_within_the_month_too() {
+    let mut b = Bench::new("all", "all").await;
+    b.target.monthly_bytes = 120_000;
+    let _running = b.start();
+    let mut file = b.begin_file(b.begin_event());
+    for n in 0..2 {
+        b.write_fragment(&mut file, n);
+    }
+    b.until("the header and two fragments are there", |_| pieces(&b.folder()).len() == 3).await;
+    b.write_fragment(&mut file, 2);
+    let then = b.clock.mono();
+    b.until("a minute passed", |_| b.clock.mono().since(then) > Duration::from_secs(60)).await;
+    assert_eq!(pieces(&b.folder()).len(), 3, "the third would be more than the month has");
 }
 
 fn walk_all(folder: &std::path::Path) -> Vec<PathBuf> {

@@ -305,7 +305,7 @@ fn a_recorded_range_is_sent_to_nginx_at_its_own_pace_without_its_gaps() {
     assert!(stopped["sentence"].as_str().is_some_and(|said| said.starts_with("It was stopped after")), "{stopped}");
 
     // It ends with the access of who began it.
-    let code = client.post("/api/v1/pairing-codes", &json!({ "role": "viewer" })).expect(201).json();
+    let code = client.post("/api/v1/pairing-codes", &json!({ "role": "admin" })).expect(201).json();
     let guest = running.client().pair(code["otp"].as_str().expect("a code"), "guest");
     guest.post("/api/v1/cameras/a/push-range", &ask(&url)).expect(201);
     wait_until("it is sent", s(30), || Some(()).filter(|()| range_push(&client)["state"] == "sending"));

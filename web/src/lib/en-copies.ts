@@ -108,7 +108,7 @@ export const copiesWords = {
   steps: {
     aws: [
       'In the S3 console press “Create bucket”, choose a region near you and leave “Block all public access” on.',
-      'In IAM make a user without console access, with a policy for this bucket alone: s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload, s3:ListMultipartUploadParts, and s3:DeleteObject.',
+      'In IAM make a user without console access, with a policy for this bucket alone: s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload and s3:ListMultipartUploadParts. Without s3:DeleteObject whoever steals the box cannot delete the copies; the pieces of running events then stay, too.',
       'On the user’s page, under “Security credentials”, press “Create access key”.',
     ],
     r2: [
@@ -134,7 +134,9 @@ export const copiesWords = {
       'garage key create perch',
       'garage bucket allow --read --write perch --key perch',
     ],
-    other: ['Make a bucket, and a key that may put, read, list and delete in this bucket alone.'],
+    other: [
+      'Make a bucket, and a key that may put, read and list in this bucket alone. One that may not delete keeps the copies from whoever steals the box.',
+    ],
   } satisfies Record<Store, readonly string[]>,
   asked: {
     region: {

@@ -1,4 +1,5 @@
-//! What is recorded, sent to another server: begun, looked at and stopped by whoever may look back at the camera.
+//! What is recorded, sent to another server: begun by whoever manages the box, as it makes the box connect to where they say; looked at by whoever
+//! may look back at the camera.
 
 use crate::auth::Who;
 use crate::input::{PathParts, json as json_of};
@@ -36,11 +37,11 @@ pub(super) async fn begin(State(app): State<Shared>, who: Who, path: PathParts, 
     let mut revoked = app.revocations.watch(who.principal.device_id);
     let begun = blocking(&app, move |app| {
         let object = order.camera.clone();
-        let by = who.may_still(app, Permission::LookBack, Object::Camera(&object))?;
+        let by = who.may_still(app, Permission::ManageBox, Object::Camera(&object))?;
         let begun = app.ports.range_pushes.begin(order, &by)?;
         // Who lost the right to it meanwhile has not begun it.
         if revoked.is_revoked() {
-            app.ports.range_pushes.end(&object, begun.id, &by)?;
+            app.ports.range_pushes.end(&object, begun.id)?;
         }
         Ok(begun)
     });
@@ -61,9 +62,9 @@ pub(super) async fn list(State(app): State<Shared>, path: PathParts) -> Reply {
 }
 
 /// `DELETE /api/v1/cameras/{camera}/push-range/{push}`
-pub(super) async fn end(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
+pub(super) async fn end(State(app): State<Shared>, path: PathParts) -> Reply {
     let camera = path.camera()?;
     let id = path.get("push", "push of a recording", |text| text.parse().map_err(|_| Error::not_found("no number")))?;
-    blocking(&app, move |app| app.ports.range_pushes.end(&camera, id, &who.principal)).await?;
+    blocking(&app, move |app| app.ports.range_pushes.end(&camera, id)).await?;
     Ok(no_content())
 }
