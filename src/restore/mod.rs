@@ -34,6 +34,8 @@ pub trait Destination {
     fn place(&self, box_id: BoxId, name: &CopyName) -> Option<PathBuf>;
     /// Where a recording goes that has no end; its name is that of its header.
     fn place_unfinished(&self, box_id: BoxId, name: &CopyName) -> Option<PathBuf>;
+    /// Whether a file that is there stays, whatever is in it.
+    fn keeps_own(&self) -> bool;
 }
 
 /// What came of it.
@@ -95,6 +97,10 @@ pub fn fetch(
             out.there += 1;
             continue;
         }
+        if stays(&path, to) {
+            out.failed.push(format!("{}: {} is here with other content, and stays", one.key, path.display()));
+            continue;
+        }
         match put(&path, |file| copy(source, one, identities, file)) {
             Ok(()) => out.new += 1,
             Err(e) => out.failed.push(format!("{}: {e}", one.key)),
@@ -103,6 +109,10 @@ pub fn fetch(
     for recording in &plan.unfinished {
         let Some(first) = recording.parts.first() else { continue };
         let Some(path) = to.place_unfinished(first.box_id, &first.name) else { continue };
+        if stays(&path, to) {
+            out.there += 1;
+            continue;
+        }
         let put = put(&path, |file| put_together(source, recording, identities, file, &mut out.failed));
         match put {
             Ok(()) => out.unfinished.push(path),
@@ -110,6 +120,10 @@ pub fn fetch(
         }
     }
     out
+}
+
+fn stays(path: &Path, to: &dyn Destination) -> bool {
+    to.keeps_own() && path.exists()
 }
 
 /// Whether a file is there with the right content; one without a promise is fetched again.
@@ -203,6 +217,10 @@ impl Destination for OutFolder {
         let file = format!("{}/{day}/{time}Z-unfinished.mp4", name.camera()?);
         Some(self.0.join(box_id.to_string()).join(file))
     }
+
+    fn keeps_own(&self) -> bool {
+        false
+    }
 }
 
 /// A box's own data folder: its recordings and manifests as it keeps them itself. The index is made of the files when it starts.
@@ -218,7 +236,6 @@ impl IntoBox {
 impl Destination for IntoBox {
     fn place(&self, _: BoxId, name: &CopyName) -> Option<PathBuf> {
         match name {
-            // What is there is the box's own.
             CopyName::Recording { .. } => self.recording(name),
             CopyName::Manifest { .. } => {
                 let path = name.path();
@@ -231,5 +248,9 @@ impl Destination for IntoBox {
 
     fn place_unfinished(&self, _: BoxId, name: &CopyName) -> Option<PathBuf> {
         self.recording(name)
+    }
+
+    fn keeps_own(&self) -> bool {
+        true
     }
 }

@@ -285,6 +285,14 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
     ];
     let said = new.run(&args, "").ok();
     assert!(said.contains("when it starts next"), "{said}");
+    // What is on the box is its own, and stays.
+    let own = new.recordings("front");
+    own.iter().for_each(|file| flip(file, 2000));
+    let before: Vec<_> = own.iter().map(|file| fs::read(file).expect("read")).collect();
+    let ran = new.run(&args, "");
+    assert!(ran.code == Some(1) && ran.out.contains("with other content, and stays"), "{ran:?}");
+    assert!(own.iter().zip(&before).all(|(file, before)| fs::read(file).expect("read") == *before));
+    own.iter().for_each(|file| flip(file, 2000));
     let running = new.boot();
     let admin = running.paired();
     let path = format!("/api/v1/cameras/front/timeline?from={from}&to={to}");
