@@ -101,8 +101,10 @@ test('servers are added and removed in the settings, which say how each is', asy
     const card = page.getByTestId('pushes');
     await expect(card.getByText('It is sent nowhere.')).toBeVisible();
     await card.getByRole('button', { name: 'Send there' }).click();
-    await expect(card.getByRole('alert')).toContainText('Write the whole address');
-    await card.getByLabel('Address of the server').fill('rtmp://127.0.0.1:9/live/S3CRETKEY');
+    const address = card.getByLabel('Address of the server');
+    await expect(address).toBeFocused();
+    await expect(address).toHaveAccessibleDescription(/Write the whole address/);
+    await address.fill('rtmp://127.0.0.1:9/live/S3CRETKEY');
     await card.getByRole('button', { name: 'Send there' }).click();
     await expect(card.getByText('Begins when you save.')).toBeVisible();
     await page.getByRole('button', { name: 'Save', exact: true }).click();
