@@ -34,12 +34,8 @@ impl ConfigArg {
 /// Which copies are brought back, and where to.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The folder in which the copies lie: a NAS that is mounted, or a bucket that was copied to here
-    #[arg(long, value_name = "DIR")]
-    pub folder: PathBuf,
-    /// What the names of all copies begin with, as the box was told
-    #[arg(long, default_value = "")]
-    pub prefix: String,
+    #[command(flatten)]
+    pub source: RestoreSource,
     /// Start, such as 2026-05-01T12:00:00Z
     #[arg(long)]
     pub from: String,
@@ -56,11 +52,46 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
     /// Where they are brought to
-    #[arg(long, value_name = "DIR", required_unless_present = "into_box")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["into_box", "list"])]
     pub out: Option<PathBuf>,
     /// Into the data folder of the box with this config, which takes them in when it starts next
     #[arg(long, conflicts_with = "out")]
     pub into_box: bool,
+    /// Only says what there is
+    #[arg(long, conflicts_with_all = ["out", "into_box"])]
+    pub list: bool,
+}
+
+/// Where copies lie: a folder, a bucket, or else the store of `[[sync]]` in the config.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreSource {
+    /// The folder in which the copies lie: a NAS that is mounted, or a bucket that was copied to here
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["endpoint", "bucket", "store"])]
+    pub folder: Option<PathBuf>,
+    /// Of the stores in the config this one, as `perch check --sync` names it; needed where there are several
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["endpoint", "bucket"])]
+    pub store: Option<String>,
+    /// The address of the S3 store, such as https://s3.eu-central-1.amazonaws.com
+    #[arg(long, value_name = "URL", requires = "bucket")]
+    pub endpoint: Option<String>,
+    /// Its region
+    #[arg(long, default_value = "us-east-1", requires = "endpoint")]
+    pub region: String,
+    /// The bucket
+    #[arg(long, requires = "endpoint")]
+    pub bucket: Option<String>,
+    /// The file of the access key's id; without it AWS_ACCESS_KEY_ID in the environment
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    pub access_key_file: Option<PathBuf>,
+    /// The file of its secret; without it AWS_SECRET_ACCESS_KEY in the environment
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    pub secret_key_file: Option<PathBuf>,
+    /// Certificates by which the store proves itself besides those that the system trusts, PEM
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    pub ca_file: Option<PathBuf>,
+    /// What the names of all copies begin with, as the box was told
+    #[arg(long)]
+    pub prefix: Option<String>,
 }
 
 /// What to do.
@@ -133,7 +164,7 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArg,
         #[command(flatten)]
-        asked: RestoreArgs,
+        asked: Box<RestoreArgs>,
     },
     /// Check exports and copies offline: the box's signature, the chain of its manifests, gaps, and every recording's SHA-256
     Verify {

@@ -13,7 +13,7 @@ const DEEPEST: usize = 16;
 pub struct CopyFolder(pub PathBuf);
 
 impl CopyFolder {
-    fn walk(&self, dir: &Path, depth: usize, prefix: &str, out: &mut Vec<String>) -> Result<()> {
+    fn walk(&self, dir: &Path, depth: usize, prefix: &str, each: &mut dyn FnMut(String) -> Result<()>) -> Result<()> {
         let failed = || format!("{} cannot be read", dir.display());
         if depth > DEEPEST {
             return Err(Error::new(
@@ -25,12 +25,12 @@ impl CopyFolder {
             let entry = entry.context(ErrorKind::Io, failed)?;
             let (path, kind) = (entry.path(), entry.file_type().context(ErrorKind::Io, failed)?);
             if kind.is_dir() {
-                self.walk(&path, depth + 1, prefix, out)?;
+                self.walk(&path, depth + 1, prefix, each)?;
             } else if kind.is_file()
                 && let Some(key) = path.strip_prefix(&self.0).ok().and_then(Path::to_str)
                 && key.starts_with(prefix)
             {
-                out.push(key.to_owned());
+                each(key.to_owned())?;
             }
         }
         Ok(())
@@ -38,11 +38,8 @@ impl CopyFolder {
 }
 
 impl CopySource for CopyFolder {
-    fn keys(&mut self, prefix: &str) -> Result<Vec<String>> {
-        let mut out = Vec::new();
-        self.walk(&self.0, 0, prefix, &mut out)?;
-        out.sort();
-        Ok(out)
+    fn keys(&mut self, prefix: &str, each: &mut dyn FnMut(String) -> Result<()>) -> Result<()> {
+        self.walk(&self.0, 0, prefix, each)
     }
 
     fn read(&mut self, key: &str) -> Result<Box<dyn Read>> {

@@ -1,6 +1,7 @@
 //! Copies brought back from where they lie, on any machine: found by their names alone, decrypted with the owner's key, each checked by the hash
 //! in its name. What is to be fetched, `perch_domain::sync::restore` decides.
 
+pub mod bucket;
 pub mod folder;
 
 use perch_base::age::{self, AgeIdentity};
@@ -22,9 +23,9 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 /// Where copies lie.
 pub trait CopySource {
-    /// All keys that begin with `prefix`.
-    fn keys(&mut self, prefix: &str) -> Result<Vec<String>>;
-    /// An object's bytes.
+    /// Tells of all keys that begin with `prefix`, in any order. Errors also where `each` does.
+    fn keys(&mut self, prefix: &str, each: &mut dyn FnMut(String) -> Result<()>) -> Result<()>;
+    /// An object's bytes, of which few are in memory at a time.
     fn read(&mut self, key: &str) -> Result<Box<dyn Read>>;
 }
 
@@ -61,8 +62,13 @@ pub fn look(
     identities: &[AgeIdentity],
 ) -> Result<RestorePlan> {
     let prefix = clean_prefix(prefix)?;
+    let mut keys_of_names = Vec::new();
+    source.keys(&name_keys(&prefix), &mut |key| {
+        keys_of_names.push(key);
+        Ok(())
+    })?;
     let mut names = Vec::new();
-    for key in source.keys(&name_keys(&prefix))? {
+    for key in keys_of_names {
         // Of another owner, it may be; what only it names is then not found.
         if let Ok(mut opened) = age::open(source.read(&key)?, identities) {
             let mut bytes = [0; 32];
@@ -72,14 +78,16 @@ pub fn look(
         }
     }
     let all = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    let keys = source.keys(&all)?;
-    if keys.len() > MOST_OBJECTS {
-        return Err(Error::new(ErrorKind::TooLarge, "there are too many objects: name a prefix that holds fewer"));
-    }
-    let mut found = Vec::new();
-    for key in keys {
-        found.extend(read_any(&prefix, &names, &key)?);
-    }
+    let (mut looked_at, mut found) = (0, Vec::new());
+    source.keys(&all, &mut |key| {
+        looked_at += 1;
+        if looked_at > MOST_OBJECTS {
+            return Err(Error::new(ErrorKind::TooLarge, "there are too many objects: name a prefix that holds fewer"));
+        }
+        // What is of another time is not kept in memory.
+        found.extend(read_any(&prefix, &names, &key)?.filter(|one| ask.may_want(one)));
+        Ok(())
+    })?;
     Ok(plan_restore(ask, found))
 }
 

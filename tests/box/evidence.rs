@@ -8,6 +8,7 @@ use perch_base::time::Timestamp;
 use perch_domain::evidence::{ContentHash, EvidenceKey, ManifestHead, ManifestLine, RecordedFile, StatementHead, sign};
 use perch_domain::sync::keys::{CopyName, KeyForm, KeySpace, NameKey, ShortHash, parse_copied};
 use perch_pki::BoxKey;
+use perch_test_stores::{Line, LineFault, Rights, TestStore};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -192,17 +193,29 @@ impl Copied {
     }
 
     fn restore(&self, folder: &Path, out: &Path, more: &[&str]) -> Ran {
+        self.restore_from(&["--folder", text(folder)], &["--out", text(out)], more)
+    }
+
+    fn restore_from(&self, from: &[&str], to: &[&str], more: &[&str]) -> Ran {
         let now = SystemClock.utc();
-        let (from, to) = (now.plus_micros(-3_600_000_000).to_string(), now.plus_micros(3_600_000_000).to_string());
-        let args =
-            ["restore", "--folder", text(folder), "--prefix", "home", "--from", &from, "--to", &to, "--out", text(out)];
-        Ran::of(perch(&[&args, more].concat()), "")
+        let (begin, end) = (now.plus_micros(-3_600_000_000).to_string(), now.plus_micros(3_600_000_000).to_string());
+        let args = ["restore", "--prefix", "home", "--from", &begin, "--to", &end];
+        let mut command = perch(&[&args, from, to, more].concat());
+        command.env("AWS_ACCESS_KEY_ID", "owner").env("AWS_SECRET_ACCESS_KEY", "of-the-tests");
+        Ran::of(command, "")
     }
 }
 
 #[test]
 fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
     let copied = Copied::new();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    // The same folders as buckets, over a line that breaks every 150 kB.
+    let keys = [("owner", "of-the-tests", Rights::ReadOnly)];
+    let store = runtime.block_on(TestStore::start(copied.home.dir(), &keys));
+    let line = runtime.block_on(Line::to(store.address));
+    line.set(LineFault::CutAnswersAfter(150_000));
+    let endpoint = line.endpoint();
     let identity = text(&copied.identity).to_owned();
     let box_id = copied.key.public_key().box_id().to_string();
     let recorded = fs::read(&copied.recorded[0]).expect("read");
@@ -243,7 +256,37 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
         assert!(ffmpeg::probe_file(cut_short).duration > 0.3, "what arrived plays");
         let again = copied.restore(&folder, &out, more).ok();
         assert!(again.contains("Brought back: 0 files; 6 were there already."), "{again}");
+
+        let bucket = ["--endpoint", &endpoint, "--bucket", what];
+        let of_bucket = copied.home.dir().join(format!("{what}-from-bucket"));
+        let said = copied.restore_from(&bucket, &["--list"], more).ok();
+        assert!(said.contains(" 4 recordings, 1 of them cut short") && said.contains("before: 3."), "{what}: {said}");
+        let said = copied.restore_from(&bucket, &["--out", text(&of_bucket)], more).ok();
+        assert!(said.contains("Brought back: 6 files") && said.contains("as they were recorded: 3."), "{what}: {said}");
+        let [of_folder, of_bucket] = [&out, &of_bucket].map(|root| {
+            let files = all_files(root).into_iter();
+            let files = files.map(|f| (f.strip_prefix(root).expect("below").to_owned(), fs::read(&f).expect("read")));
+            files.collect::<Vec<_>>()
+        });
+        assert!(of_folder == of_bucket, "{what}: the same files, byte for byte");
+        if is_sealed {
+            let ran = copied.restore_from(&bucket, &["--list"], &[]);
+            assert!(what == "sealed" || ran.err.contains("--identity FILE"), "{ran:?}");
+        }
     }
+    // What is wrong is one sentence, and no secret.
+    line.set(LineFault::None);
+    let out = copied.home.dir().join("nowhere");
+    let ran = copied.restore_from(&["--endpoint", &endpoint, "--bucket", "no-such"], &["--out", text(&out)], &[]);
+    assert!(ran.code == Some(1) && ran.err.contains("no such bucket"), "{ran:?}");
+    let wrong = copied.home.dir().join("wrong-key");
+    fs::write(&wrong, "not-the-secret\n").expect("written");
+    let more = ["--secret-key-file", text(&wrong)];
+    let ran = copied.restore_from(&["--endpoint", &endpoint, "--bucket", "plain"], &["--out", text(&out)], &more);
+    assert!(ran.code == Some(1) && ran.err.contains("access key") && !ran.err.contains("not-the-secret"), "{ran:?}");
+    let ran = copied.restore_from(&[], &["--out", text(&out)], &[]);
+    assert!(ran.code == Some(2) && ran.err.contains("--folder DIR, or --endpoint URL"), "{ran:?}");
+    assert!(!out.exists());
 
     // The owner's own program opens what the box encrypted.
     let sealed = all_files(&copied.home.dir().join("sealed")).into_iter().find(|f| text(f).ends_with(".mp4.age"));

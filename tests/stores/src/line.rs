@@ -25,6 +25,8 @@ pub enum LineFault {
     FlipAt(u64),
     /// The store does as it is told, and its answers to so many bytes and more are lost: the connection is reset instead.
     LoseAnswers(u64),
+    /// Every connection is reset once so many bytes of answers went through it.
+    CutAnswersAfter(u64),
 }
 
 struct Inner {
@@ -90,6 +92,7 @@ async fn carry(client: TcpStream, store: SocketAddr, inner: Arc<Mutex<Inner>>) {
     let (mut from_store, to_store) = upstream.into_split();
     let up = tokio::spawn(upwards(from_client, to_store, inner.clone()));
     let mut buffer = vec![0; 16 * 1024];
+    let mut answered = 0;
     let mut up_is_over = std::pin::pin!(up);
     loop {
         tokio::select! {
@@ -106,9 +109,14 @@ async fn carry(client: TcpStream, store: SocketAddr, inner: Arc<Mutex<Inner>>) {
                 let Ok(n @ 1..) = read else { return };
                 let lost = {
                     let inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-                    matches!(inner.fault, LineFault::LoseAnswers(most) if inner.since_bytes >= most)
-                        || inner.fault == LineFault::BlackHole
+                    match inner.fault {
+                        LineFault::LoseAnswers(most) => inner.since_bytes >= most,
+                        LineFault::CutAnswersAfter(most) => answered >= most,
+                        LineFault::BlackHole => true,
+                        _ => false,
+                    }
                 };
+                answered += n as u64;
                 if lost || to_client.write_all(&buffer[..n]).await.is_err() {
                     return;
                 }

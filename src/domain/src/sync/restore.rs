@@ -21,6 +21,16 @@ pub struct RestoreAsk {
     pub box_id: Option<BoxId>,
 }
 
+impl RestoreAsk {
+    /// Whether an object may be of use: of this box and camera, and of about this time.
+    pub fn may_want(&self, one: &ToFetch) -> bool {
+        let is_other_camera = one.name.camera().is_some_and(|c| self.camera.as_ref().is_some_and(|camera| c != camera));
+        let is_other_box = self.box_id.is_some_and(|id| id != one.box_id);
+        let (start, from) = (one.name.start(), self.range.from.plus_micros(-2 * DAY_US));
+        !is_other_camera && !is_other_box && from <= start && start < self.range.to
+    }
+}
+
 /// An object that is to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ToFetch {
@@ -78,8 +88,7 @@ pub fn plan_restore(ask: &RestoreAsk, found: Vec<ToFetch>) -> RestorePlan {
     let mut running: BTreeMap<(BoxId, CameraId), ToFetch> = BTreeMap::new();
     let TimeRange { from, to } = ask.range;
     for one in found {
-        let is_other_camera = one.name.camera().is_some_and(|c| ask.camera.as_ref().is_some_and(|camera| c != camera));
-        if is_other_camera || ask.box_id.is_some_and(|id| id != one.box_id) {
+        if !ask.may_want(&one) {
             continue;
         }
         let start = one.name.start();
@@ -209,7 +218,10 @@ mod tests {
             let one = RestoreAsk { camera: Some(camera("back")), ..ask("12:00:00", "13:00:00") };
             assert_eq!(plan_restore(&one, found.clone()).whole.len(), 2, "and its manifests");
             let other = RestoreAsk { box_id: Some(BoxId::of(b"other")), ..ask("12:00:00", "13:00:00") };
-            assert_eq!(plan_restore(&other, found), RestorePlan::default());
+            assert_eq!(plan_restore(&other, found.clone()), RestorePlan::default());
+            let of_use: Vec<_> = found.iter().filter(|one| one.name != all[6]).cloned().collect();
+            let ask = ask("12:00:00", "13:00:00");
+            assert_eq!(found.into_iter().filter(|one| ask.may_want(one)).collect::<Vec<_>>(), of_use);
         }
         assert_eq!(read_any("home", &[], "home/notes.txt").expect("a prefix"), None);
         assert!(read_any("../x", &[], "x").is_err());
