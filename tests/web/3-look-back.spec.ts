@@ -27,6 +27,19 @@ test('a recorded event plays', async ({ page }) => {
   await expect(clock).not.toHaveText(later!);
   await page.getByTestId('event-rate').click();
   await expect(page.getByTestId('event-rate')).toHaveText('2×');
+  // It is sent to a server from here as well; nobody listens there.
+  await page.getByTestId('event-send').click();
+  await page.getByLabel('Address of the server').fill('rtmp://127.0.0.1:9/live/key');
+  await page.getByTestId('send-range').getByRole('button', { name: 'Send' }).click();
+  await expect(page.getByTestId('sent-ranges').getByText(/127\.0\.0\.1 cannot be reached/)).toBeVisible({
+    timeout: 60_000,
+  });
+  await expect(page.getByTestId('send-range')).toBeHidden();
+  await page
+    .getByTestId('sent-ranges')
+    .getByRole('button', { name: /^Remove/ })
+    .click();
+  await expect(page.getByTestId('sent-ranges')).toBeHidden();
   await page.keyboard.press('Escape');
   await expect(page.getByTestId('event-dialog')).toBeHidden();
   await expect(page).toHaveURL(/\/events$/);

@@ -1,6 +1,6 @@
 // A network that lets no direct connection through: the picture comes over HTTPS by itself, says so, and goes back when it can.
 import type { Page } from '@playwright/test';
-import { expect, expectAccessible, expectSilence, test } from './steps';
+import { expect, expectSilence, lookAt, test } from './steps';
 
 /** Only relays may be used, and there is none: as behind a firewall that drops UDP, until it is let through. */
 async function block(page: Page): Promise<void> {
@@ -34,12 +34,7 @@ test('a picture comes over HTTPS while there is no direct way, and goes back', a
   await expect.poll(async () => (await progress(page))[0], { timeout: 10_000 }).toBeGreaterThan(before + 2);
   // The picture stands in for the still, and nothing asks to try again.
   await expect(page.getByRole('button', { name: 'Try now' })).toHaveCount(0);
-  await expectAccessible(page);
-  await page.screenshot({ path: 'test-results/shots/camera-over-https.png' });
-  await page.setViewportSize({ width: 360, height: 780 });
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await page.screenshot({ path: 'test-results/shots/camera-over-https-360.png' });
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  await lookAt(page, 'camera-over-https');
   const live = await page.request.get('/api/v1/live');
   expect((await live.json()).over_https).toContainEqual(
     expect.objectContaining({ camera: 'test', stream: 'main', transport: 'hls' }),
@@ -59,6 +54,5 @@ test('the tiles of all cameras come over HTTPS, too', async ({ page }) => {
   await expect(page.getByTestId('over-https').first()).toHaveText('Over HTTPS, a little late', {
     timeout: 30_000,
   });
-  await expectAccessible(page);
-  await page.screenshot({ path: 'test-results/shots/live-over-https.png' });
+  await lookAt(page, 'live-over-https');
 });

@@ -90,6 +90,11 @@ for (const by of ['udp', 'tcp', 'tls'] as const) {
       let page = await camera(box, owner, true);
       await isSeenAndHeard(box, page, token);
       expect(await pair(page)).toMatchObject({ here: 'relay', by });
+      if (by === 'udp') {
+        await page.getByTestId('health').click();
+        await expect(page.getByTestId('health-line')).toContainText('relayed');
+        await lookAt(page, 'camera-relayed');
+      }
       await page.close();
 
       // The box's own is told once it is there.

@@ -2,7 +2,7 @@
 import type { Browser, BrowserContext, Page } from '@playwright/test';
 import { type Box, startBox } from './box';
 import { SPEAKING_CAMERA, wav, withMicrophone } from './microphone';
-import { NOBODY, expect, expectAccessible, lookAt, pairWith, test } from './steps';
+import { NOBODY, expect, lookAt, pairWith, test } from './steps';
 
 test.use({ storageState: NOBODY });
 test.describe.configure({ mode: 'serial' });
@@ -137,11 +137,7 @@ test('a second is told who speaks, waits, and is let in; whoever manages the box
   await expect(says(ben)).toHaveText('Anna is speaking.');
   await ben.getByTestId('talk-wait').click();
   await expect(says(ben)).toHaveText('Anna is speaking. You are next.');
-  await ben.screenshot({
-    path: 'test-results/shots/talk-waits-360.png',
-    fullPage: true,
-  });
-  await expectAccessible(ben);
+  await lookAt(ben, 'talk-waits');
   expect((await status()).speaker).toBe('anna');
   await anna.getByTestId('hands-free').uncheck();
   await expect(says(ben)).toHaveText(/It is your turn/);
@@ -151,7 +147,7 @@ test('a second is told who speaks, waits, and is let in; whoever manages the box
   await expect.poll(peak).toBeGreaterThan(-25);
   expect((await status()).speaker).toBe('ben');
   await expect(says(anna)).toHaveText('Ben is speaking.');
-  await anna.screenshot({ path: 'test-results/shots/talk-busy-1440.png' });
+  await lookAt(anna, 'talk-busy');
   await anna.getByTestId('take-over').click();
   await expect(says(anna)).toHaveText(/You are heard/);
   await expect(says(ben)).toHaveText(/Your time is over|Anna is speaking/);

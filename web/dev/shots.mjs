@@ -114,6 +114,16 @@ const shots = [
     },
   },
   {
+    name: 'event-send',
+    path: '/events',
+    scenario: { sent: true },
+    act: async (p) => {
+      await p.locator('[data-testid^=event-card-]').first().click();
+      await p.getByTestId('event-send').click();
+      await p.getByTestId('send-range').scrollIntoViewIfNeeded();
+    },
+  },
+  {
     name: 'event-why',
     path: '/events',
     act: async (p) => {

@@ -26,6 +26,8 @@ export const pushWords = {
 // The words of sending a clip to another server.
 export const rangeWords = {
   open: 'Send to a server',
+  /** Where little room is; what opens says the rest. */
+  short: 'Send',
   title: 'Send this clip to a server',
   lead: 'It is played to the server as fast as it was recorded: a streaming service shows it to its viewers as if it were live. It leaves the house.',
   address: 'Address of the server',
