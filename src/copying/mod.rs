@@ -1,9 +1,11 @@
 //! Copying recordings off the box: begun at a start, and anew when other stores are named.
 
 pub mod local;
+pub mod reading;
 pub mod sent;
 
 use crate::copies::Copies;
+use crate::copying::reading::StoredCopies;
 use crate::current::Current;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks::copies::{CopyMeans, Urgent, spawn};
@@ -18,6 +20,7 @@ use perch_domain::task::TaskId;
 use perch_pki::BoxKey;
 use perch_store::Recordings;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What copies. Clones share it.
 #[derive(Clone)]
@@ -29,10 +32,11 @@ pub struct Copying {
 }
 
 impl Copying {
-    /// Copies nothing yet.
+    /// Copies nothing yet; copies are read back from now on. Within a runtime.
     pub fn new(recordings: &Recordings, settings: &Current, clock: &SharedClock) -> Self {
         let copies = Copies::new(settings.clone(), clock.clone());
         let data_dir = settings.config().data_dir.clone();
+        recordings.read_copies_by(Arc::new(StoredCopies::new(settings.clone())));
         Self { copies, recordings: recordings.clone(), clock: clock.clone(), data_dir }
     }
 

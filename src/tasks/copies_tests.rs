@@ -6,7 +6,9 @@ use crate::current::Current;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::shutdown;
+use perch_domain::archive::TimeRange;
 use perch_domain::media::{Packet, Track, VideoCodec};
+use perch_domain::ports::ArchivePort;
 use perch_domain::sync::keys::{BoxId, KeyForm};
 use perch_domain::sync::object::PART_BYTES;
 use perch_domain::sync::status::{CopiesPort, CopyTargetStatus};
@@ -28,6 +30,7 @@ struct Bench {
     dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
     store: Store,
+    settings: Current,
     copies: Copies,
     target: SyncTarget,
     server: TestStore,
@@ -59,9 +62,10 @@ impl Bench {
         let store = Store::open(config.store(), shared.clone()).expect("opened");
         store.recordings().reconcile().expect("nothing is there");
         let target = config.sync[0].clone();
-        let copies = Copies::new(Current::new(config), shared);
+        let settings = Current::new(config);
+        let copies = Copies::new(settings.clone(), shared);
         store.recordings().copies_are_for(std::slice::from_ref(&target)).expect("noted");
-        Self { dir, clock, store, copies, target, server, line }
+        Self { dir, clock, store, settings, copies, target, server, line }
     }
 
     /// Records a file of about so many bytes, which ends now.
@@ -366,4 +370,35 @@ fn walk_all(folder: &std::path::Path) -> Vec<PathBuf> {
 fn pieces(folder: &std::path::Path) -> Vec<Vec<u8>> {
     let all = walk_all(folder).into_iter().filter(|path| path.to_string_lossy().contains("-parts/"));
     all.filter_map(|path| std::fs::read(path).ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_is_played_from_the_store() {
+    let b = Bench::new("all", "all").await;
+    b.record(3_000_000, None);
+    let local = b.local().concat();
+    b.clock.advance(2 * SETTLED_AFTER);
+    let _running = b.start();
+    b.until_all_there(1).await;
+    let recordings = b.store.recordings().clone();
+    let mut limits = b.settings.config().store();
+    limits.retention.max_bytes = 1;
+    b.store.limits().follow(&limits);
+    assert_eq!(recordings.enforce_retention(true).expect("looked").deleted, 1);
+    recordings.read_copies_by(Arc::new(crate::copying::reading::StoredCopies::new(b.settings.clone())));
+    let asked = recordings.clone();
+    let read = move || {
+        let camera = CameraId::new("front").expect("valid");
+        let range = TimeRange { from: Timestamp(0), to: Timestamp(i64::MAX) };
+        let id = asked.segments(&camera, range)?.first().ok_or_else(|| Error::not_found("none"))?.id;
+        let opened = asked.open_segment(&camera, id)?;
+        let mut content = vec![0; opened.size_bytes as usize];
+        opened.content.read_exact_at(&mut content, 0).map_err(|e| e.downcast::<Error>().expect("one of ours"))?;
+        Ok(content)
+    };
+    let content = blocking("reading", read.clone()).await.expect("read");
+    assert!(content == local, "byte for byte");
+    b.line.set(LineFault::Answer(503, "", ""));
+    let refused = blocking("reading", read).await.expect_err("the store is busy");
+    assert!(refused.message().contains("the copy elsewhere") && refused.message().contains("busy"), "{refused}");
 }

@@ -10,7 +10,7 @@ use perch_domain::access::{
     DEVICE_NAME_LENGTH, DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern,
 };
 use perch_domain::account_name::{ACCOUNT_NAME_LENGTH, account_name_pattern};
-use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
+use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US, WhereHeld};
 use perch_domain::certificate_facts::CertificateKind;
 use perch_domain::cut_off::CUT_OFF_FOR;
 use perch_domain::discovery::{FoundBy, Lacking};
@@ -140,6 +140,7 @@ fn words(name: &str) -> Option<Value> {
         "FoundBy" => json!(FoundBy::ALL),
         "LiveWay" => json!(LiveWay::ALL),
         "GapCause" => json!(GapCause::ALL),
+        "WhereHeld" => json!(WhereHeld::ALL),
         "Lacking" => json!(Lacking::ALL),
         "MediumKind" => json!(MediumKind::ALL),
         "Wear" => json!(Wear::ALL),

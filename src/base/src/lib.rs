@@ -16,6 +16,7 @@ pub mod markup;
 pub mod net;
 pub mod panic;
 pub mod percent;
+pub mod read_at;
 pub mod repeated;
 pub mod sealed;
 pub mod secret;

@@ -318,13 +318,29 @@ perch_base::all_of!(GapCause {
     Unknown
 });
 
-/// A span that is recorded without a hole.
+/// Where something recorded can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhereHeld {
+    /// On the box.
+    Here,
+    /// Only as a copy elsewhere, which the box reads.
+    Copy,
+    /// Only as a copy that is encrypted for its owner: the box cannot read it.
+    Encrypted,
+}
+
+perch_base::all_of!(WhereHeld { Here, Copy, Encrypted });
+
+/// A span that is recorded without a hole, all of it held alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// Start, UTC.
     pub start: Timestamp,
     /// End, UTC.
     pub end: Timestamp,
+    /// Where it can be had.
+    pub held: WhereHeld,
 }
 
 /// A span that is not recorded.

@@ -38,6 +38,7 @@ pub mod grant;
 pub mod h264;
 pub mod h265;
 pub mod health;
+pub mod held;
 pub mod ice_url;
 pub mod identity;
 pub mod ingest;

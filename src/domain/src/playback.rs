@@ -1,6 +1,6 @@
 //! Playback maths: which bytes of which files make up a range, HLS playlists over them, and what a timeline shows.
 
-use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange, start_before};
+use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange, WhereHeld, start_before};
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use std::fmt::Write;
@@ -183,8 +183,8 @@ pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
     Some(out)
 }
 
-/// Joins recorded files (start, end; in order) into spans within `range`.
-pub fn spans(files: &[(Timestamp, Timestamp)], range: &TimeRange) -> Vec<Span> {
+/// Joins recorded files (start, end; in order), all held alike, into spans within `range`.
+pub fn spans(files: &[(Timestamp, Timestamp)], range: &TimeRange, held: WhereHeld) -> Vec<Span> {
     let mut out: Vec<Span> = Vec::new();
     for (start, end) in files {
         let (start, end) = ((*start).max(range.from), (*end).min(range.to));
@@ -193,7 +193,7 @@ pub fn spans(files: &[(Timestamp, Timestamp)], range: &TimeRange) -> Vec<Span> {
         }
         match out.last_mut() {
             Some(last) if start.micros_since(last.end) <= JOIN_US => last.end = last.end.max(end),
-            _ => out.push(Span { start, end }),
+            _ => out.push(Span { start, end, held }),
         }
     }
     out
@@ -406,14 +406,15 @@ mod tests {
     #[test]
     fn abutting_files_are_one_span() {
         let files = [(s(0.0), s(10.0)), (s(10.033), s(20.0)), (s(30.0), s(40.0))];
-        let got = spans(&files, &range(5.0, 35.0));
-        assert_eq!(got, [Span { start: s(5.0), end: s(20.0) }, Span { start: s(30.0), end: s(35.0) }]);
+        let got = spans(&files, &range(5.0, 35.0), WhereHeld::Here);
+        let here = |start, end| Span { start: s(start), end: s(end), held: WhereHeld::Here };
+        assert_eq!(got, [here(5.0, 20.0), here(30.0, 35.0)]);
     }
 
     #[test]
     fn gaps_have_their_causes() {
         let gap = |a, b, cause| Gap::new(s(a), s(b), cause);
-        let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 200.0));
+        let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 200.0), WhereHeld::Here);
         let causes = [gap(11.0, 30.0, GapCause::BoxOff), gap(60.0, 70.0, GapCause::DiskFull)];
         let got = gaps(&recorded, &causes, &range(0.0, 200.0), Some(s(0.0)), s(150.0));
         let want = [
@@ -428,7 +429,7 @@ mod tests {
     #[test]
     fn a_camera_that_starts_with_its_box_is_no_gap_of_its_own() {
         let gap = |a, b, cause| Gap::new(s(a), s(b), cause);
-        let recorded = spans(&[(s(0.0), s(10.0)), (s(15.5), s(60.0))], &range(0.0, 60.0));
+        let recorded = spans(&[(s(0.0), s(10.0)), (s(15.5), s(60.0))], &range(0.0, 60.0), WhereHeld::Here);
         let causes = [gap(10.0, 15.0, GapCause::BoxOff), gap(15.0, 15.5, GapCause::CameraUnavailable)];
         let got = gaps(&recorded, &causes, &range(0.0, 60.0), Some(s(0.0)), s(60.0));
         assert_eq!(got, [gap(10.0, 15.5, GapCause::BoxOff)]);
@@ -436,7 +437,7 @@ mod tests {
 
     #[test]
     fn the_newest_cause_goes_on_for_a_while() {
-        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 200.0));
+        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 200.0), WhereHeld::Here);
         let quiet = Gap::new(s(10.0), s(30.0), GapCause::NoMotion);
         let until = |now| gaps(&recorded, std::slice::from_ref(&quiet), &range(0.0, 200.0), Some(s(0.0)), s(now));
         assert_eq!(until(104.0), [Gap { end: s(104.0), ..quiet.clone() }]);
@@ -449,7 +450,7 @@ mod tests {
 
     #[test]
     fn what_is_being_recorded_is_not_missing() {
-        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0));
+        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0), WhereHeld::Here);
         let until = |now| gaps(&recorded, &[], &range(0.0, 100.0), Some(s(0.0)), s(now)).len();
         assert_eq!((until(19.0), until(21.0)), (0, 1));
     }

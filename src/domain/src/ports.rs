@@ -27,12 +27,14 @@ use crate::web_viewers::{WebAsker, WebViewer};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
+use perch_base::read_at::ReadAt;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use serde::Serialize;
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// An answer that is waited for without holding a thread.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -252,16 +254,21 @@ pub trait AccessPort: Send + Sync {
 }
 
 /// A recorded file that was opened for reading.
-#[derive(Debug)]
 pub struct OpenSegment {
-    /// The file, at any position.
-    pub file: std::fs::File,
+    /// Its bytes.
+    pub content: Arc<dyn ReadAt>,
     /// Bytes that may be read (an open segment grows).
     pub size_bytes: u64,
     /// A validator that changes when the content does.
     pub etag: String,
     /// When it was last written.
     pub modified: Timestamp,
+}
+
+impl std::fmt::Debug for OpenSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenSegment({}, {} bytes)", self.etag, self.size_bytes)
+    }
 }
 
 /// A file that is made while it is sent.

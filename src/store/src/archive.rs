@@ -1,25 +1,32 @@
 //! What `api` asks of recordings and events.
 
 use crate::Recordings;
+use crate::copied::{CopiedStretches, LONGEST_US};
 use crate::read_back::unreadable;
 use crate::segments::FIRST_THAT_MAY_OVERLAP;
 use crate::{export, gap_rows, replay};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::read_at::ReadAt;
 use perch_base::secret::hex;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_domain::archive::{
     Event, EventFilter, EventPage, Gap, GapCause, KeptOfCamera, MAX_SEGMENTS, MAX_STRETCHES, Segment, SegmentState,
-    TimeRange, Timeline, check_segments, check_stretches,
+    TimeRange, Timeline, WhereHeld, check_segments, check_stretches,
 };
+use perch_domain::held::with_copies;
 use perch_domain::playback;
 use perch_domain::ports::{ArchivePort, Export, OpenSegment, Replay};
 use rusqlite::params;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// So much of a range is read at a time: nobody else waits for the rest.
 const WINDOW_US: i64 = 7 * DAY_US;
+
+/// Of a copy that is played, so much is fetched at once.
+const AHEAD_BYTES: u64 = 512 << 10;
 
 /// Files of a camera (`?1`) that begin from `?3` on and before `?4`, and end after `?2`.
 pub(crate) const FILES: &str = "SELECT start, end, state FROM segment WHERE camera = ?1 AND start >= ?3 AND start < ?4
@@ -33,6 +40,7 @@ pub(crate) const SINCE: &str = "SELECT min(start) FROM (SELECT min(start) AS sta
 #[derive(Debug, Default)]
 struct Stretches {
     readable: Vec<(Timestamp, Timestamp)>,
+    copied: CopiedStretches,
     unreadable: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -52,7 +60,7 @@ impl Recordings {
             let since: Option<i64> = c.prepare_cached(SINCE)?.query_row([camera.as_str()], |r| r.get(0))?;
             Ok((Timestamp(first), since.map(Timestamp)))
         })?;
-        let mut out = Stretches::default();
+        let (mut out, mut is_first) = (Stretches::default(), true);
         while at < range.to {
             let to = at.max(range.from).plus_micros(WINDOW_US).min(range.to);
             self.inner.db.read(&what, |c| {
@@ -64,9 +72,10 @@ impl Recordings {
                     playback::join(stretches, Timestamp(r.get(0)?), Timestamp(r.get(1)?));
                     check_stretches(out.readable.len() + out.unreadable.len())?;
                 }
-                Ok(())
+                let of_copies = if is_first { at.min(range.from.plus_micros(-LONGEST_US)) } else { at };
+                self.add_copied_stretches(c, camera, range, (of_copies, to), &mut out.copied)
             })?;
-            at = to;
+            (at, is_first) = (to, false);
         }
         out.readable.extend(live);
         out.readable.sort();
@@ -90,7 +99,10 @@ impl ArchivePort for Recordings {
     /// Errors like [`check_stretches`].
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
         let (stretches, since) = self.stretches(camera, &range)?;
-        let spans = playback::spans(&stretches.readable, &range);
+        let of = |stretches: &[_], held| playback::spans(stretches, &range, held);
+        let copies = &stretches.copied;
+        let copies = [of(&copies.readable, WhereHeld::Copy), of(&copies.encrypted, WhereHeld::Encrypted)].concat();
+        let spans = with_copies(&of(&stretches.readable, WhereHeld::Here), &copies);
         let mut causes = self.inner.db.read(format_args!("camera {camera}: looking up its gaps"), |c| {
             gap_rows::within(&self.inner.db.damaged, c, camera, &range, MAX_STRETCHES + 1)
         })?;
@@ -128,9 +140,15 @@ impl ArchivePort for Recordings {
     fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment> {
         let (recorded, sha256) = self.recorded_by_id(camera, id)?;
         let s = &recorded.segment;
-        let file = self.open_recorded(&recorded)?;
-        let metadata = file.metadata().map_err(|e| unreadable(s, e))?;
-        let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        let (content, size_bytes, modified): (Arc<dyn ReadAt>, _, _) = match &recorded.copy {
+            Some(_) => (self.open_recorded(&recorded, AHEAD_BYTES)?, s.size_bytes, None),
+            None => {
+                let file = self.open_file(&recorded)?;
+                let metadata = file.metadata().map_err(|e| unreadable(s, e))?;
+                let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+                (Arc::new(file), s.size_bytes.min(metadata.len()), modified)
+            }
+        };
         let etag = match sha256 {
             Some(hash) => hex(&hash[..hash.len().min(16)]),
             None => {
@@ -138,8 +156,8 @@ impl ArchivePort for Recordings {
             }
         };
         Ok(OpenSegment {
-            size_bytes: s.size_bytes.min(metadata.len()),
-            file,
+            size_bytes,
+            content,
             etag,
             modified: modified.map_or(s.end, |d| Timestamp(d.as_micros() as i64)),
         })

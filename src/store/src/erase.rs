@@ -3,7 +3,7 @@
 
 use crate::fault::{io_error, write_fault};
 use crate::reading::of_row;
-use crate::segment_rows::delete_row;
+use crate::segment_rows::{delete_row, forget_copy};
 use crate::{Recordings, gap_rows};
 use perch_base::Result;
 use perch_base::ids::SegmentId;
@@ -138,8 +138,10 @@ impl Recordings {
             |tx| {
                 for one in &gone {
                     delete_row(tx, one.id)?;
-                    if let Some(cause) = cause {
-                        gap_rows::put(tx, &one.camera, &Gap::new(one.start, one.end, cause))?;
+                    match cause {
+                        Some(cause) => gap_rows::put(tx, &one.camera, &Gap::new(one.start, one.end, cause))?,
+                        // Somebody wished it gone: it is not to be seen as a copy either.
+                        None => forget_copy(tx, one.id)?,
                     }
                 }
                 Ok(())

@@ -134,7 +134,7 @@ impl Chunks {
     /// Finds the first recording and makes the header; returns when it begins.
     fn open(&mut self) -> Result<Timestamp> {
         let Some(first) = self.next_file()? else {
-            return Err(Error::not_found(format!("camera {}: nothing is recorded in this range", self.camera)));
+            return Err(self.recordings.nothing_in(&self.camera, &self.range));
         };
         let start = first.0.segment.start.plus_micros(first.0.segment.fragments[first.1].start_us);
         let mut format = self.recordings.format_of(first.0.segment.id)?;

@@ -197,6 +197,8 @@ impl Recordings {
             tx.prepare_cached("DELETE FROM gap WHERE camera = ?1 AND end <= ?2")?.execute(params![camera, until])?;
             let sql = "DELETE FROM segment WHERE camera = ?1 AND end <= ?2 AND state IN ('lost', 'quarantined')";
             tx.prepare_cached(sql)?.execute(params![camera, until])?;
+            let sql = "DELETE FROM copy WHERE camera = ?1 AND end <= ?2 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.id = copy.segment)";
+            tx.prepare_cached(sql)?.execute(params![camera, until])?;
             Ok(())
         })?;
         let failed = || "what could not be read and was set aside cannot be looked through";

@@ -12,6 +12,7 @@ mod archive;
 mod change;
 mod comparing;
 mod config;
+mod copied;
 mod copies;
 mod db;
 mod devices;

@@ -3,6 +3,7 @@
 use crate::mp4::format::TrackFormat;
 use perch_base::ids::CameraId;
 use perch_domain::archive::{Segment, TimeRange};
+use perch_domain::held::CopyPlace;
 
 /// A file that is being written, as its row will say.
 pub(crate) struct Live {
@@ -17,7 +18,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn recorded(&self) -> Recorded {
         let segment = self.segment.clone();
-        Recorded { segment, path: self.path.clone(), channels: self.channels }
+        Recorded { segment, path: self.path.clone(), channels: self.channels, copy: None }
     }
 
     pub(crate) fn overlapping(&self, camera: &CameraId, range: &TimeRange) -> Option<Recorded> {
@@ -33,4 +34,6 @@ pub(crate) struct Recorded {
     pub(crate) segment: Segment,
     pub(crate) path: String,
     pub(crate) channels: u8,
+    /// Where its copy is, when the box's own file is gone.
+    pub(crate) copy: Option<CopyPlace>,
 }

@@ -1,6 +1,8 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{archive, copies, devices, disk, event_rows, forget, gap_rows, manifests, retention, schema, segments};
+use crate::{
+    archive, copied, copies, devices, disk, event_rows, forget, gap_rows, manifests, retention, schema, segments,
+};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -22,7 +24,9 @@ fn hot_questions_are_answered_by_an_index() {
     let before = "segment_time (camera=? AND start<?)";
     let of_copies = [copies::EVENTS_TO_COPY, copies::BACKGROUND_TO_COPY, copies::BEGUN];
     let to_copy = of_copies.map(|rest| format!("SELECT s.id {rest}"));
-    let rows: [(&str, &str, &[&str]); 22] = [
+    let (copied, copied_times) = (copied::copied_sql(), copied::times_sql());
+    let of_copies = "copy_time (camera=? AND start>? AND start<?)";
+    let rows: [(&str, &str, &[&str]); 24] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
         ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
@@ -36,6 +40,8 @@ fn hot_questions_are_answered_by_an_index() {
         ("events of a camera", &pages[2], &["event_camera (camera=? AND id<?)"]),
         ("events", &pages[3], &["PRIMARY KEY (rowid<?)"]),
         ("recordings", &recorded, &[by_time]),
+        ("copies that are played", &copied, &[of_copies]),
+        ("copies of a timeline", &copied_times, &[of_copies]),
         ("bytes of a day", disk::SINCE_THEN, &["segment_usage (end<?)", "segment_usage (end>?)"]),
         ("the oldest background", retention::candidates_sql(Worth::Background, None), &["segment_background"]),
         ("the oldest event", retention::candidates_sql(Worth::Event, None), &["segment_events (in_cloud=? AND "]),

@@ -7,26 +7,42 @@ use crate::mp4::format::{SetKind, set_kind};
 use crate::mp4::read;
 use bytes::{BufMut, Bytes, BytesMut};
 use perch_base::ids::CameraId;
+use perch_base::read_at::ReadAt;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Segment, TimeRange, start_before};
 use perch_domain::media::VideoCodec;
 use perch_domain::refresh::whole_after;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 fn damaged(s: &Segment) -> Error {
     Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id))
 }
 
-/// A file of a recording that the disk does not let be read.
+/// A recording that the disk, or the store with its copy, does not let be read.
 pub(crate) fn unreadable(s: &Segment, e: io::Error) -> Error {
+    // What the store said is one of ours.
+    let e = match e.downcast::<Error>() {
+        Ok(of_store) => return of_store.at(format_args!("camera {}: recording {}", s.camera, s.id)),
+        Err(e) => e,
+    };
     io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e)
 }
 
 impl Recordings {
-    /// The file of a recording.
-    pub(crate) fn open_recorded(&self, recorded: &Recorded) -> Result<std::fs::File> {
+    /// The bytes of a recording: of its file or, where that is gone, of its copy. Of a copy, `ahead_bytes` and more are fetched at once.
+    pub(crate) fn open_recorded(&self, recorded: &Recorded, ahead_bytes: u64) -> Result<Arc<dyn ReadAt>> {
+        let Recorded { segment, copy, .. } = recorded;
+        if let Some(place) = copy {
+            return Ok(Arc::new(self.copied_bytes(segment, place, ahead_bytes)?));
+        }
+        Ok(Arc::new(self.open_file(recorded)?))
+    }
+
+    /// The file of a recording that is on the box.
+    pub(crate) fn open_file(&self, recorded: &Recorded) -> Result<File> {
         let Recorded { segment, path, .. } = recorded;
         self.inner.recordings.read(path).map_err(|e| {
             io_error(|| format!("camera {}: recording {} cannot be opened", segment.camera, segment.id), e)
@@ -36,7 +52,8 @@ impl Recordings {
     /// Reads the header of a recording.
     pub(crate) fn header_of(&self, recorded: &Recorded) -> Result<read::Init> {
         let s = &recorded.segment;
-        let read = read::init_of(&self.open_recorded(recorded)?).map_err(|e| unreadable(s, e))?;
+        let file = self.open_recorded(recorded, s.init_size_bytes)?;
+        let read = read::init_of(&*file, s.size_bytes).map_err(|e| unreadable(s, e))?;
         read.map_err(|why| damaged(s).with_inside(why))
     }
 
@@ -48,8 +65,8 @@ impl Recordings {
         if fragment.offset_bytes.checked_add(fragment.size_bytes).is_none_or(|end| end > s.size_bytes) {
             return Err(damaged());
         }
-        let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, fragment).map_err(unreadable)?.ok_or_else(damaged)?;
+        let file = self.open_recorded(recorded, fragment.size_bytes)?;
+        let (moof, _) = read::moof_at(&*file, fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let mut data = vec![0; fragment.size_bytes as usize];
         file.read_exact_at(&mut data, fragment.offset_bytes).map_err(unreadable)?;
         Ok((moof, data))
@@ -93,8 +110,8 @@ impl Recordings {
         let fragment = s.fragments[start_before(&s.fragments, index)];
         let format = self.format_of(s.id)?;
         let (damaged, unreadable) = (|| damaged(s), |e| unreadable(s, e));
-        let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
+        let file = self.open_recorded(recorded, 0)?;
+        let (moof, _) = read::moof_at(&*file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
         let (mut pictures, mut offset_bytes, mut wanted) = (Vec::new(), video.offset_bytes, 1);
         for size_bytes in &video.sizes_bytes {

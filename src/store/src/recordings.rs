@@ -14,6 +14,7 @@ use perch_base::ids::SegmentId;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::evidence::EvidenceKey;
+use perch_domain::held::CopyReader;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) manifests: Root,
     /// None: nothing is signed.
     pub(crate) evidence_key: OnceLock<Arc<dyn EvidenceKey>>,
+    /// None: copies are not read.
+    pub(crate) copies: OnceLock<Arc<dyn CopyReader>>,
     /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
     pub(crate) erasing: Mutex<()>,
     /// The file of [`Recordings::probe_write`] is one.
@@ -83,6 +86,7 @@ impl Recordings {
             quarantine: folder(QUARANTINE)?,
             manifests: folder(MANIFESTS)?,
             evidence_key: OnceLock::new(),
+            copies: OnceLock::new(),
             config: config.clone(),
             limits: limits.clone(),
             clock: clock.clone(),

@@ -226,7 +226,8 @@ impl Recordings {
         }
         let any: bool = self.inner.db.read(format_args!("looking up gaps before {gaps_before}"), |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)
-                OR EXISTS (SELECT 1 FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1)";
+                OR EXISTS (SELECT 1 FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1)
+                OR EXISTS (SELECT 1 FROM copy WHERE end < ?1 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.id = copy.segment))";
             Ok(c.prepare_cached(sql)?.query_row([gaps_before.0], |r| r.get(0))?)
         })?;
         if !any {
@@ -236,6 +237,8 @@ impl Recordings {
             tx.prepare_cached("DELETE FROM gap WHERE end < ?1")?.execute([gaps_before.0])?;
             tx.prepare_cached("DELETE FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1")?
                 .execute([gaps_before.0])?;
+            let sql = "DELETE FROM copy WHERE end < ?1 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.id = copy.segment)";
+            tx.prepare_cached(sql)?.execute([gaps_before.0])?;
             Ok(())
         })
     }

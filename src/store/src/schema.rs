@@ -7,14 +7,14 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 8;
+pub(crate) const VERSION: usize = 9;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7, STEP_8];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7, STEP_8, STEP_9];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -212,6 +212,20 @@ const STEP_8: &str = "
     END;
     CREATE TRIGGER segment_claimed AFTER UPDATE OF event ON segment WHEN new.copied = 1 AND new.event IS NOT old.event BEGIN
         UPDATE segment SET copied = 0 WHERE id = new.id;
+    END;
+";
+
+/// What a recording was stays with its copy when it goes, so that the copy can be played.
+const STEP_9: &str = "
+    ALTER TABLE copy ADD COLUMN event INTEGER;
+    ALTER TABLE copy ADD COLUMN format INTEGER;
+    ALTER TABLE copy ADD COLUMN audio INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE copy ADD COLUMN init_size INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE copy ADD COLUMN fragments BLOB;
+    CREATE INDEX copy_end ON copy (end);
+    CREATE TRIGGER segment_gone BEFORE DELETE ON segment BEGIN
+        UPDATE copy SET event = old.event, format = old.format, audio = old.audio, init_size = old.init_size, fragments = old.fragments
+        WHERE segment = old.id AND state = 'verified';
     END;
 ";
 

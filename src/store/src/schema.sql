@@ -9,7 +9,7 @@ CREATE TABLE copy (
     size INTEGER NOT NULL,
     sha256 BLOB NOT NULL,
     upload TEXT,                         -- the store's name of an upload in parts
-    changed INTEGER NOT NULL,
+    changed INTEGER NOT NULL, event INTEGER, format INTEGER, audio INTEGER NOT NULL DEFAULT 0, init_size INTEGER NOT NULL DEFAULT 0, fragments BLOB,
     PRIMARY KEY (target, segment)
 ) WITHOUT ROWID;
 
@@ -112,6 +112,8 @@ CREATE TABLE user (
 
 CREATE INDEX copy_begun ON copy (target) WHERE state <> 'verified';
 
+CREATE INDEX copy_end ON copy (end);
+
 CREATE INDEX copy_segment ON copy (segment);
 
 CREATE INDEX copy_time ON copy (camera, start);
@@ -148,6 +150,11 @@ END;
 
 CREATE TRIGGER segment_claimed AFTER UPDATE OF event ON segment WHEN new.copied = 1 AND new.event IS NOT old.event BEGIN
     UPDATE segment SET copied = 0 WHERE id = new.id;
+END;
+
+CREATE TRIGGER segment_gone BEFORE DELETE ON segment BEGIN
+    UPDATE copy SET event = old.event, format = old.format, audio = old.audio, init_size = old.init_size, fragments = old.fragments
+    WHERE segment = old.id AND state = 'verified';
 END;
 
 CREATE TRIGGER segment_recut AFTER UPDATE OF size ON segment

@@ -54,3 +54,9 @@ pub(crate) fn delete_row(tx: &Transaction<'_>, id: SegmentId) -> Result<(), Fail
     tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
     Ok(())
 }
+
+/// Takes away what is known of copies of a recording.
+pub(crate) fn forget_copy(tx: &Transaction<'_>, id: SegmentId) -> Result<(), Fail> {
+    tx.prepare_cached("DELETE FROM copy WHERE segment = ?1")?.execute([id.0])?;
+    Ok(())
+}

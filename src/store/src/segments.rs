@@ -57,7 +57,8 @@ impl Recordings {
                 init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
                 fragments,
             };
-            Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
+            let channels = row.get::<_, i64>(10)?.clamp(0, 2) as u8;
+            Ok(Recorded { segment, path: row.get(2)?, channels, copy: None })
         })
     }
 
@@ -147,7 +148,7 @@ impl Recordings {
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written
-    /// are among them.
+    /// are among them, and those that are only copies.
     pub(crate) fn recorded(&self, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Recorded>> {
         // First: a file that is sealed between the two looks is then found twice, not missed.
         let open = self.being_written(camera, range)?;
@@ -156,7 +157,7 @@ impl Recordings {
             self.inner.db.damaged.all(c.prepare_cached(&recorded_sql())?.query(limits)?, |row| self.recorded_in(row))
         })?;
         let sealed = out.len();
-        for one in open {
+        for one in open.into_iter().chain(self.copied(camera, range, limit)?) {
             if !out[..sealed].iter().any(|r| r.segment.id == one.segment.id) {
                 out.push(one);
             }
@@ -203,7 +204,7 @@ impl Recordings {
         })?;
         let mut out = Vec::new();
         for mut recorded in rows {
-            let Recorded { segment, path, channels } = &mut recorded;
+            let Recorded { segment, path, channels, .. } = &mut recorded;
             let scan = match self.inner.recordings.read(path).and_then(|file| read::scan(&file)) {
                 Ok(Ok(scan)) => scan,
                 // Just started, or gone again.
@@ -231,14 +232,18 @@ impl Recordings {
             }
             return Ok((l.recorded(), None));
         }
-        self.inner.db.read(format_args!("looking up recording {id}"), |c| {
+        let found = self.inner.db.read(format_args!("looking up recording {id}"), |c| {
             let sql =
                 format!("SELECT {COLUMNS}, sha256 FROM segment WHERE id = ?1 AND camera = ?2 AND state = 'sealed'");
             let mut statement = c.prepare_cached(&sql)?;
             let mut rows = statement.query(params![id.0, camera.as_str()])?;
-            let row = rows.next()?.ok_or_else(missing)?;
-            Ok((self.recorded_in(row)?, row.get(11)?))
-        })
+            let Some(row) = rows.next()? else { return Ok(None) };
+            Ok(Some((self.recorded_in(row)?, row.get(11)?)))
+        })?;
+        match found {
+            Some(found) => Ok(found),
+            None => self.copied_by_id(camera, id)?.ok_or_else(missing),
+        }
     }
 
     /// The most channels of sound that any recording of a range has (0 when none has sound), and the formats of video they are of.
@@ -249,6 +254,10 @@ impl Recordings {
             open.iter().filter_map(|r| live.get(&r.segment.id)).map(|l| l.format.to_row()).collect()
         };
         let mut channels = open.iter().map(|r| r.channels).max().unwrap_or(0);
+        for (audio, sps, pps) in self.formats_of_copies(camera, range)? {
+            channels = channels.max(audio.unwrap_or(0).clamp(0, 2) as u8);
+            formats.extend(sps.zip(pps));
+        }
         self.inner.db.read(format_args!("camera {camera}: looking up its formats"), |c| {
             let sql = format!(
                 "SELECT max(audio), sps, pps FROM segment LEFT JOIN format ON format.id = segment.format
@@ -274,13 +283,20 @@ impl Recordings {
         if let Some(live) = self.live().get(&id) {
             return Ok(TrackFormat { has_audio: live.channels > 0, ..live.format.clone() });
         }
-        self.inner.db.read(format_args!("looking up the format of recording {id}"), |c| {
+        let found = self.inner.db.read(format_args!("looking up the format of recording {id}"), |c| {
             let sql =
                 "SELECT sps, pps, audio FROM segment JOIN format ON format.id = segment.format WHERE segment.id = ?1";
             let row = |r: &Row<'_>| Ok(TrackFormat::from_row(r.get(0)?, r.get(1)?, r.get::<_, i64>(2)? > 0));
-            let found = c.prepare_cached(sql)?.query_row([id.0], row).optional()?;
-            Ok(found.ok_or_else(|| Error::not_found(format!("recording {id} is not in the index")))?)
-        })
+            Ok(c.prepare_cached(sql)?.query_row([id.0], row).optional()?)
+        })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let of_copy = self.format_of_copy(id)?;
+        match of_copy {
+            Some((audio, Some(sps), Some(pps))) => Ok(TrackFormat::from_row(sps, pps, audio.unwrap_or(0) > 0)),
+            _ => Err(Error::not_found(format!("recording {id} is not in the index"))),
+        }
     }
 }
 

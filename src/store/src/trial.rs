@@ -12,7 +12,6 @@ use perch_domain::archive::Segment;
 use perch_domain::media::Track;
 use perch_domain::ports::ArchivePort;
 use rusqlite::OptionalExtension;
-use std::io::Read;
 
 impl Recordings {
     /// Records what begins with a keyframe at `mono` (in UTC: `start`) as a file of its own, seals it, reads it back, and removes it. Errors
@@ -40,9 +39,11 @@ impl Recordings {
     /// Reads a sealed file whole, compares it with its row, and finds its keyframe.
     fn read_back(&self, sealed: &Segment) -> Result<()> {
         let id = sealed.id;
-        let mut open = self.open_segment(&sealed.camera, id)?;
-        let mut content = Vec::new();
-        open.file.read_to_end(&mut content).map_err(|e| io_error(|| format!("recording {id} cannot be read"), e))?;
+        let open = self.open_segment(&sealed.camera, id)?;
+        let mut content = vec![0; usize::try_from(open.size_bytes).unwrap_or(0)];
+        open.content
+            .read_exact_at(&mut content, 0)
+            .map_err(|e| io_error(|| format!("recording {id} cannot be read"), e))?;
         let kept: Option<Option<Vec<u8>>> = self.inner.db.read(format_args!("looking up recording {id}"), |c| {
             Ok(c.query_row("SELECT sha256 FROM segment WHERE id = ?1", [id.0], |r| r.get(0)).optional()?)
         })?;

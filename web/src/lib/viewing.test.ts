@@ -33,7 +33,7 @@ function setUp({ spans, gaps = [] }: Recording) {
     ask: async (_camera, { fromMs, toMs }) => ({
       from: iso(fromMs),
       to: iso(toMs),
-      spans: spans.map(([from, to]) => ({ start: iso(ago(from)), end: iso(ago(to)) })),
+      spans: spans.map(([from, to]) => ({ start: iso(ago(from)), end: iso(ago(to)), held: 'here' as const })),
       gaps: gaps.map(([from, to, cause]) => ({ start: iso(ago(from)), end: iso(ago(to)), cause })),
       events: [],
     }),

@@ -13,13 +13,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::SegmentId;
+use perch_base::read_at::ReadAt;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{Object, Permission};
+use perch_domain::archive::WhereHeld;
+use perch_domain::held::only_encrypted;
 use perch_domain::playback::{check_playlist, hls_playlist};
 use perch_domain::ports::Export;
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Bytes that are read at once.
@@ -31,7 +32,14 @@ pub(super) async fn playlist(State(app): State<Shared>, path: PathParts, query: 
     check_playlist(&range)?;
     let playlist = blocking(&app, move |app| {
         let segments = app.ports.archive.segments(&camera, range)?;
-        Ok(hls_playlist(&segments, &range))
+        let playlist = hls_playlist(&segments, &range);
+        if playlist.is_none() {
+            let spans = app.ports.archive.timeline(&camera, range, app.ports.clock.utc())?.spans;
+            if spans.iter().any(|span| span.held == WhereHeld::Encrypted) {
+                return Err(only_encrypted("what was recorded then"));
+            }
+        }
+        Ok(playlist)
     })
     .await?;
     match playlist {
@@ -146,7 +154,7 @@ pub(super) async fn segment(
         None => (StatusCode::OK, 0..open.size_bytes),
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.end - bytes.start));
-    Ok((status, out, file_body(app, open.file, bytes, (revoked, what))).into_response() as Response)
+    Ok((status, out, file_body(app, open.content, bytes, (revoked, what))).into_response() as Response)
 }
 
 fn header_error(_: http::header::InvalidHeaderValue) -> Problem {
@@ -194,8 +202,8 @@ fn parse_range(text: &str, size_bytes: u64) -> Option<Result<Range<u64>, Unsatis
 }
 
 /// These bytes of a file, which `what` names in errors, a piece for each time the client has room.
-fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Leash, String)) -> Body {
-    let state = (Arc::new(file), bytes, revoked, what, app);
+fn file_body(app: Shared, file: Arc<dyn ReadAt>, bytes: Range<u64>, (revoked, what): (Leash, String)) -> Body {
+    let state = (file, bytes, revoked, what, app);
     Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
         let (file, left, mut revoked, what, app) = state?;
         if left.is_empty() {
@@ -205,7 +213,8 @@ fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Leash
             return Some((Err(cut_off().at(&what)), None));
         }
         let (reader, offset_bytes) = (Arc::clone(&file), left.start);
-        match perch_base::blocking("reading a recorded file", move || read_piece(&reader, offset_bytes, left.end)).await
+        match perch_base::blocking("reading a recorded file", move || read_piece(&*reader, offset_bytes, left.end))
+            .await
         {
             Ok(piece) => {
                 let next = offset_bytes + piece.len() as u64..left.end;
@@ -223,7 +232,7 @@ fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Leash
     }))
 }
 
-fn read_piece(file: &File, start_byte: u64, end_byte: u64) -> Result<Bytes> {
+fn read_piece(file: &dyn ReadAt, start_byte: u64, end_byte: u64) -> Result<Bytes> {
     let mut buffer = vec![0; PIECE_BYTES.min(end_byte - start_byte) as usize];
     let n = loop {
         match file.read_at(&mut buffer, start_byte) {

@@ -29,7 +29,7 @@ impl FakeRangePushes {
 impl RangePushPort for FakeRangePushes {
     fn begin(&self, order: RangeOrder, by: &Principal) -> Result<RangePush> {
         let (from, to) = (order.range.from, order.range.to);
-        let spans = vec![Span { start: from, end: to }];
+        let spans = vec![Span { start: from, end: to, held: perch_domain::archive::WhereHeld::Here }];
         let timeline = Timeline { from, to, spans, gaps: vec![], events: vec![] };
         self.0.lock().expect("no panic").begin(&order, &timeline, by, now())
     }

@@ -413,8 +413,11 @@ impl ArchivePort for Fake {
     }
 
     fn timeline(&self, camera: &CameraId, range: TimeRange, _: Timestamp) -> Result<Timeline> {
-        let spans =
-            if [front(), yard()].contains(camera) { vec![Span { start: range.from, end: range.to }] } else { vec![] };
+        let spans = if [front(), yard()].contains(camera) {
+            vec![Span { start: range.from, end: range.to, held: perch_domain::archive::WhereHeld::Here }]
+        } else {
+            vec![]
+        };
         Ok(Timeline { from: range.from, to: range.to, spans, gaps: vec![], events: vec![] })
     }
     fn events(&self, filter: &EventFilter) -> Result<EventPage> {
@@ -461,7 +464,12 @@ impl ArchivePort for Fake {
         }
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&segment_bytes()).expect("written");
-        Ok(OpenSegment { file, size_bytes: SEGMENT_BYTES as u64, etag: "abc".into(), modified: now() })
+        Ok(OpenSegment {
+            content: Arc::new(file),
+            size_bytes: SEGMENT_BYTES as u64,
+            etag: "abc".into(),
+            modified: now(),
+        })
     }
     fn export(&self, camera: &CameraId, _: TimeRange) -> Result<Export> {
         if ![front(), yard()].contains(camera) {

@@ -268,7 +268,10 @@ mod tests {
     fn timeline(spans: &[(i64, i64)], gaps: &[(i64, i64)]) -> Timeline {
         let TimeRange { from, to } = range(0, 600);
         let at = |s: i64| Timestamp(s * 1_000_000);
-        let spans = spans.iter().map(|(a, b)| Span { start: at(*a), end: at(*b) }).collect();
+        let spans = spans
+            .iter()
+            .map(|(a, b)| Span { start: at(*a), end: at(*b), held: crate::archive::WhereHeld::Here })
+            .collect();
         let gaps = gaps.iter().map(|(a, b)| Gap::new(at(*a), at(*b), GapCause::NoMotion)).collect();
         Timeline { from, to, spans, gaps, events: Vec::new() }
     }

@@ -6,13 +6,13 @@ use super::format::TrackFormat;
 use super::write::MAX_PICTURES_BYTES;
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
+use perch_base::read_at::ReadAt;
 use perch_domain::archive::Fragment;
 use perch_domain::media::VideoCodec;
 use perch_domain::orientation::Orientation;
 use perch_domain::recording::LONGEST_FILE;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Why a file is not a recording of ours, in words.
 pub(crate) type Refused = String;
@@ -343,7 +343,7 @@ pub(crate) struct Scan {
 }
 
 /// A top-level box: kind and whole length, bytes. `None` when it does not fit into the file.
-fn top(file: &File, at: u64, file_bytes: u64) -> io::Result<Option<([u8; 4], u64)>> {
+fn top(file: &dyn ReadAt, at: u64, file_bytes: u64) -> io::Result<Option<([u8; 4], u64)>> {
     let mut head = [0; 8];
     if at.checked_add(8).is_none_or(|end| end > file_bytes) {
         return Ok(None);
@@ -356,11 +356,11 @@ fn top(file: &File, at: u64, file_bytes: u64) -> io::Result<Option<([u8; 4], u64
 }
 
 /// The whole length of a top-level box, bytes, when it is of this kind.
-fn top_of(kind: &[u8; 4], file: &File, at: u64, file_bytes: u64) -> io::Result<Option<u64>> {
+fn top_of(kind: &[u8; 4], file: &dyn ReadAt, at: u64, file_bytes: u64) -> io::Result<Option<u64>> {
     Ok(top(file, at, file_bytes)?.filter(|(found, _)| found == kind).map(|(_, bytes)| bytes))
 }
 
-fn body(file: &File, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+fn body(file: &dyn ReadAt, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
     let mut data = vec![0; bytes as usize];
     file.read_exact_at(&mut data, at)?;
     Ok(data)
@@ -469,7 +469,7 @@ fn whole(file: &File, at: u64, head_bytes: u64, data_bytes: u64, moof: &Moof) ->
     }))
 }
 
-fn read_init(file: &File, file_bytes: u64) -> io::Result<Result<Init, Refused>> {
+fn read_init(file: &dyn ReadAt, file_bytes: u64) -> io::Result<Result<Init, Refused>> {
     let Some(ftyp_bytes) = top_of(b"ftyp", file, 0, file_bytes)? else {
         return Ok(Err("it does not begin like an MP4 file".into()));
     };
@@ -486,9 +486,9 @@ fn read_init(file: &File, file_bytes: u64) -> io::Result<Result<Init, Refused>> 
     Ok(parse_moov(&body[8..], ftyp_bytes + moov_bytes))
 }
 
-/// Reads a file's header alone.
-pub(crate) fn init_of(file: &File) -> io::Result<Result<Init, Refused>> {
-    read_init(file, file.metadata()?.len())
+/// Reads the header alone of a file of so many bytes.
+pub(crate) fn init_of(file: &dyn ReadAt, file_bytes: u64) -> io::Result<Result<Init, Refused>> {
+    read_init(file, file_bytes)
 }
 
 /// The head of a whole fragment in memory, parsed and as bytes.
@@ -498,7 +498,7 @@ pub(crate) fn moof_in(fragment: &[u8]) -> Option<(Moof, &[u8])> {
 }
 
 /// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.
-pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Moof, Vec<u8>)>> {
+pub(crate) fn moof_at(file: &dyn ReadAt, fragment: &Fragment) -> io::Result<Option<(Moof, Vec<u8>)>> {
     let end = fragment.offset_bytes.saturating_add(fragment.size_bytes);
     let head_bytes = top_of(b"moof", file, fragment.offset_bytes, end)?;
     let Some(head_bytes) = head_bytes.filter(|bytes| *bytes <= MAX_MOOF_BYTES) else { return Ok(None) };
@@ -528,7 +528,7 @@ mod tests {
     fn read(header: &[u8]) -> Result<Init, Refused> {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(header).expect("written");
-        init_of(&file).expect("read")
+        init_of(&file, header.len() as u64).expect("read")
     }
 
     #[test]

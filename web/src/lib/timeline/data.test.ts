@@ -14,7 +14,7 @@ const event = (startMs: number, more: Partial<PerchEvent> = {}) =>
   ({ id: startMs * 1000, camera: 'door', start: iso(startMs), end: null, ...more }) as PerchEvent;
 
 function answerTo({ fromMs, toMs }: Range, more: Partial<Timeline> = {}): Timeline {
-  const spans = [{ start: iso(fromMs), end: iso(toMs) }];
+  const spans = [{ start: iso(fromMs), end: iso(toMs), held: 'here' as const }];
   return { from: iso(fromMs), to: iso(toMs), spans, gaps: [], events: [], ...more };
 }
 

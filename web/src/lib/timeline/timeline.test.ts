@@ -143,7 +143,7 @@ describe('mergeTimelines', () => {
   const old: Timeline = {
     from: at(0),
     to: at(100),
-    spans: [{ start: at(0), end: at(90) }],
+    spans: [{ start: at(0), end: at(90), held: 'here' }],
     gaps: [{ start: at(90), end: at(100), cause: 'unknown' }],
     events: [],
   };
@@ -152,13 +152,13 @@ describe('mergeTimelines', () => {
     const merged = mergeTimelines(old, {
       from: at(80),
       to: at(120),
-      spans: [{ start: at(80), end: at(120) }],
+      spans: [{ start: at(80), end: at(120), held: 'here' }],
       gaps: [],
       events: [],
     });
     expect(merged.spans).toEqual([
-      { start: at(0), end: at(80) },
-      { start: at(80), end: at(120) },
+      { start: at(0), end: at(80), held: 'here' },
+      { start: at(80), end: at(120), held: 'here' },
     ]);
     expect(merged.gaps).toEqual([]);
     expect([merged.from, merged.to]).toEqual([at(0), at(120)]);
