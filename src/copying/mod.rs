@@ -2,6 +2,7 @@
 
 pub mod local;
 pub mod reading;
+pub mod sealing;
 pub mod sent;
 
 use crate::copies::Copies;
@@ -13,7 +14,7 @@ use crate::tasks::copies_running;
 use perch_base::clock::SharedClock;
 use perch_base::{Result, blocking};
 use perch_domain::evidence::EvidenceKey;
-use perch_domain::sync::keys::{BoxId, KeyForm, KeySpace};
+use perch_domain::sync::keys::{BoxId, KeySpace};
 use perch_domain::sync::status::CopyingState;
 use perch_domain::sync::target::{MOST_SYNC_TARGETS, SyncTarget};
 use perch_domain::task::TaskId;
@@ -60,7 +61,11 @@ impl Copying {
             return Ok(());
         }
         let (recordings, wanted) = (self.recordings.clone(), targets.to_vec());
-        blocking("noting which recordings are copied", move || recordings.copies_are_for(&wanted)).await?;
+        let noted = blocking("noting which recordings are copied", move || {
+            recordings.copies_are_for(&wanted)?;
+            recordings.name_secret()
+        });
+        let name_secret = noted.await?;
         let data_dir = self.data_dir.clone();
         let key = blocking("opening the key of evidence", move || BoxKey::open(&data_dir)).await?;
         let box_id = BoxId::of(&key.public_key().0);
@@ -72,7 +77,8 @@ impl Copying {
         };
         for (place, target) in targets.iter().enumerate() {
             let urgent = Urgent::default();
-            let begun = KeySpace::new(&target.prefix, box_id, KeyForm::Plain).and_then(|keys| {
+            let form = sealing::key_form(target, &name_secret);
+            let begun = KeySpace::new(&target.prefix, box_id, form).and_then(|keys| {
                 spawn(supervisor, &means, place, keys.clone(), urgent.clone())?;
                 copies_running::spawn(supervisor, &means, place, keys, urgent)
             });

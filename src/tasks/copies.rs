@@ -3,12 +3,13 @@
 
 use crate::copies::Copies;
 use crate::copying::local::{LocalFile, facts_of};
+use crate::copying::sealing::{SEALED_TYPE, names_object, small_object};
 use crate::copying::sent::MonthSent;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use bytes::Bytes;
 use perch_base::backoff::{self, Backoff};
 use perch_base::clock::SharedClock;
-use perch_base::ids::SegmentId;
+use perch_base::ids::{CameraId, SegmentId};
 use perch_base::repeated::Repeated;
 use perch_base::secret::sha256;
 use perch_base::shutdown::Shutdown;
@@ -244,9 +245,13 @@ impl CopyTask {
             return Err(Trouble::Store(tried.obstacle().cloned().unwrap_or_else(unknown)));
         };
         self.store = self.store.clone().with_checksums(profile.takes_sums);
-        self.profile = Some((profile, now));
         self.means.copies.change(&self.target, |status| status.profile = Some(profile));
+        if let Some((object, body)) = names_object(&self.target, &self.keys).await.map_err(Trouble::Box)? {
+            self.store.put(&object, body).await?;
+        }
+        self.profile = Some((profile, now));
         self.abort_forgotten().await;
+        self.remove_forgotten_pieces(&profile).await;
         Ok(profile)
     }
 
@@ -279,21 +284,31 @@ impl CopyTask {
     }
 
     async fn send(&mut self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
-        let (recordings, asked) = (self.means.recordings.clone(), one.clone());
-        let local = blocking("reading a recording", move || LocalFile::open(&recordings, &asked)).await;
+        let (recordings, asked, readers) = (self.means.recordings.clone(), one.clone(), self.target.encrypt_to.clone());
+        let local = blocking("reading a recording", move || LocalFile::open(&recordings, &asked, &readers)).await;
         let local = local.map_err(|e| Trouble::Local(one.id, e))?;
         let hash = ShortHash::of(&local.sha256.0);
         let name = CopyName::Recording { camera: one.camera.clone(), start: one.start, hash };
-        let object = NewObject {
-            key: self.keys.key(&name),
-            content_type: MP4,
-            sha256: local.sha256,
-            only_if_new: profile.keeps_first && !self.replaced.contains(&one.id),
-        };
+        let (key, sha256, seal) = (self.keys.key(&name), local.sent_sha256, local.kept_seal(&self.target.encrypt_to));
         // What is written down of another content or name is of no use.
-        let begun = one.record.clone().filter(|r| r.key == object.key && r.sha256 == object.sha256);
+        let (begun, other) = match one.record.clone() {
+            Some(record) if record.key == key && record.sha256 == sha256 => (Some(record), None),
+            other => (None, other),
+        };
+        if let Some((other, upload)) = other.and_then(|other| Some((other.key, other.upload?))) {
+            // Else it costs money until the day's look at what was forgotten.
+            let _ = self.store.abort_parts(&other, &upload).await;
+        }
+        // What is encrypted anew is never what is there already.
+        let may_be_there = seal.is_none() || begun.is_some();
+        let object = NewObject {
+            key: key.clone(),
+            content_type: if seal.is_some() { SEALED_TYPE } else { MP4 },
+            sha256,
+            only_if_new: profile.keeps_first && may_be_there && !self.replaced.contains(&one.id),
+        };
         let upload = begun.and_then(|record| record.upload);
-        let record = CopyRecord { key: object.key.clone(), sha256: object.sha256, upload };
+        let record = CopyRecord { key, sha256, size_bytes: local.size_bytes, upload, seal };
         let sent = match &local.whole {
             Some(whole) => {
                 self.begins(one, &record).await?;
@@ -313,12 +328,9 @@ impl CopyTask {
             Err(fault) => return Err(fault.into()),
         }
         let facts = Bytes::from(facts_of(one, local.sha256));
-        let beside = NewObject {
-            key: self.keys.key(&CopyName::Facts { camera: one.camera.clone(), start: one.start, hash }),
-            content_type: JSON,
-            sha256: Sha256(sha256(&facts)),
-            only_if_new: false,
-        };
+        let name = CopyName::Facts { camera: one.camera.clone(), start: one.start, hash };
+        let (beside, facts) =
+            small_object((&self.target, &self.keys), &name, JSON, facts).await.map_err(Trouble::Box)?;
         self.store.put(&beside, facts).await?;
         let id = one.id;
         self.note(move |recordings, target| recordings.copy_committed(target, id)).await
@@ -359,8 +371,8 @@ impl CopyTask {
         };
         let mut parts = Vec::new();
         for number in 1..=local.parts() {
-            let (file, range) = (local.file.clone(), local.part(number));
-            let body = blocking("reading a recording", move || LocalFile::read(&file, range)).await;
+            let (local, range) = (local.clone(), local.part(number));
+            let body = blocking("reading a recording", move || local.read(range)).await;
             let body = body.map_err(|e| Trouble::Local(one.id, e))?;
             let sum = Sha256(sha256(&body));
             let is_there = |part: &&StoredPart| {
@@ -380,11 +392,11 @@ impl CopyTask {
 
     async fn verify(&mut self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
         let Some(record) = one.record.clone() else { return Ok(()) };
-        let (id, size_bytes) = (one.id, one.size_bytes);
+        let id = one.id;
         let is_there = match counts_unseen(profile) {
             true => true,
             false => match self.store.facts(&record.key).await {
-                Ok(facts) => is_copy(&facts, size_bytes, record.sha256),
+                Ok(facts) => is_copy(&facts, record.size_bytes, record.sha256),
                 Err(fault) if fault.kind == StoreFaultKind::Missing => false,
                 Err(fault) => return Err(fault.into()),
             },
@@ -400,7 +412,8 @@ impl CopyTask {
         Err(StoreFault::new(StoreFaultKind::Damaged, format!("looking at the copy of recording {id}")).into())
     }
 
-    /// Removes the pieces that were sent while it was written: all of it is there now.
+    /// Removes the pieces that were sent while it was written: all of it is there now. Where names say nothing it is [`Self::remove_forgotten_pieces`]
+    /// that does.
     async fn remove_pieces(&self, one: &ToCopy, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
         let is_possible = profile.can_delete && profile.can_list && self.keys.day(&one.camera, one.start).is_some();
         if one.event.is_none() || !is_possible {
@@ -420,6 +433,41 @@ impl CopyTask {
             after = page.next;
             if after.is_none() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Where names say nothing the pieces of a recording cannot be listed alone: all names are read, once a day, and the pieces go whose recording
+    /// is there.
+    async fn remove_forgotten_pieces(&self, profile: &EndpointProfile) {
+        if self.keys.names().is_none() || !profile.can_delete || !profile.can_list {
+            return;
+        }
+        let mut after: Option<String> = None;
+        loop {
+            let Ok(page) = self.store.list(&self.keys.all(), after.as_deref()).await else { return };
+            let mut pieces: BTreeMap<(CameraId, Timestamp), Vec<String>> = BTreeMap::new();
+            for object in page.objects {
+                if let Some(CopyName::Part { camera, start, .. }) = self.keys.read(&object.key) {
+                    pieces.entry((camera, start)).or_default().push(object.key);
+                }
+            }
+            for ((camera, start), keys) in pieces {
+                let (recordings, target) = (self.means.recordings.clone(), self.target.clone());
+                let found =
+                    blocking("looking for a copy", move || recordings.has_verified_copy(&target, &camera, start));
+                if !matches!(found.await, Ok(true)) {
+                    continue;
+                }
+                for key in keys {
+                    if self.store.delete(&key).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return;
             }
         }
     }

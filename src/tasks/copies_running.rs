@@ -1,6 +1,7 @@
 //! Copies events while they go on: what is known of them and their stills first, then what is recorded of them as it is written. Beside the
 //! task that copies whole recordings, which holds back meanwhile.
 
+use crate::copying::sealing::{names_object, small_object};
 use crate::copying::sent::MonthSent;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::copies::{CopyMeans, Urgent};
@@ -17,7 +18,6 @@ use perch_domain::archive::Event;
 use perch_domain::ports::{ArchivePort, ObjectStore};
 use perch_domain::sync::fault::StoreFault;
 use perch_domain::sync::keys::{CopyName, KeySpace, ShortHash};
-use perch_domain::sync::object::{NewObject, Sha256};
 use perch_domain::sync::retry::RetryPauses;
 use perch_domain::sync::running::{RunningFile, next_piece};
 use perch_domain::sync::target::SyncTarget;
@@ -44,6 +44,8 @@ struct RunningCopies {
     sent: BTreeMap<SegmentId, u32>,
     /// Events that were seen running: whether their still is there.
     events: BTreeMap<EventId, bool>,
+    /// Whether whoever has the key of the copies can read their names.
+    has_names: bool,
     amount: MonthSent,
     counted_at: Option<MonoTime>,
     pauses: RetryPauses,
@@ -61,6 +63,7 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
         urgent,
         sent: BTreeMap::new(),
         events: BTreeMap::new(),
+        has_names: false,
         amount: MonthSent::default(),
         counted_at: None,
         pauses: RetryPauses::default(),
@@ -121,9 +124,12 @@ impl RunningCopies {
         let recordings = self.means.recordings.clone();
         let files = blocking("looking for what is being recorded", move || Ok(recordings.running_files())).await?;
         self.sent.retain(|id, _| files.iter().any(|file| file.id == *id));
-        let sent = match self.next_event(&files).await? {
-            Ok(false) => self.next_of_file(&files).await?,
-            other => other,
+        let sent = match self.put_names(!files.is_empty()).await? {
+            Ok(()) => match self.next_event(&files).await? {
+                Ok(false) => self.next_of_file(&files).await?,
+                other => other,
+            },
+            Err(fault) => Err(fault),
         };
         if matches!(sent, Ok(true)) {
             self.pauses.worked();
@@ -131,6 +137,20 @@ impl RunningCopies {
         }
         self.urgent.set(matches!(&sent, Ok(true) | Err(_)) && !files.is_empty());
         Ok(sent)
+    }
+
+    /// What names are read with, before the first of them.
+    async fn put_names(&mut self, is_wanted: bool) -> Result<std::result::Result<(), StoreFault>> {
+        if self.has_names || !is_wanted {
+            return Ok(Ok(()));
+        }
+        if let Some((object, body)) = names_object(&self.target, &self.keys).await?
+            && let Err(fault) = self.store.put(&object, body).await
+        {
+            return Ok(Err(fault));
+        }
+        self.has_names = true;
+        Ok(Ok(()))
     }
 
     /// What is known of an event, when it begins, has a still, and ends.
@@ -176,7 +196,7 @@ impl RunningCopies {
         let wrong = |e| Error::internal("an event cannot be written as JSON").with_source(e);
         let json = serde_json::to_vec(event).map_err(wrong)?;
         let name = CopyName::Event { camera: event.camera.clone(), id: event.id };
-        Ok(self.put(&name, "application/json", json.into()).await)
+        self.put(&name, "application/json", json.into()).await
     }
 
     async fn put_still(&self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
@@ -190,7 +210,7 @@ impl RunningCopies {
             }
         };
         let name = CopyName::Still { camera: event.camera.clone(), id: event.id };
-        Ok(self.put(&name, "image/jpeg", still).await)
+        self.put(&name, "image/jpeg", still).await
     }
 
     async fn next_of_file(&mut self, files: &[RunningFile]) -> Result<std::result::Result<bool, StoreFault>> {
@@ -207,7 +227,7 @@ impl RunningCopies {
         let Ok(Some(body)) = read else { return Ok(Ok(false)) };
         let hash = ShortHash::of(&sha256(&body));
         let name = CopyName::Part { camera: file.camera.clone(), start: file.start, number: piece.number, hash };
-        if let Err(fault) = self.put(&name, "video/mp4", body).await {
+        if let Err(fault) = self.put(&name, "video/mp4", body).await? {
             return Ok(Err(fault));
         }
         self.sent.insert(piece.id, piece.number + 1);
@@ -219,9 +239,8 @@ impl RunningCopies {
         name: &CopyName,
         content_type: &'static str,
         body: Bytes,
-    ) -> std::result::Result<(), StoreFault> {
-        let object =
-            NewObject { key: self.keys.key(name), content_type, sha256: Sha256(sha256(&body)), only_if_new: false };
-        self.store.put(&object, body).await
+    ) -> Result<std::result::Result<(), StoreFault>> {
+        let (object, body) = small_object((&self.target, &self.keys), name, content_type, body).await?;
+        Ok(self.store.put(&object, body).await)
     }
 }

@@ -5,11 +5,12 @@ use crate::config::Config;
 use crate::current::Current;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::ids::{CameraId, EventId};
+use perch_base::secret::Secret;
 use perch_base::shutdown;
 use perch_domain::archive::TimeRange;
 use perch_domain::media::{Packet, Track, VideoCodec};
 use perch_domain::ports::ArchivePort;
-use perch_domain::sync::keys::{BoxId, KeyForm};
+use perch_domain::sync::keys::BoxId;
 use perch_domain::sync::object::PART_BYTES;
 use perch_domain::sync::status::{CopiesPort, CopyTargetStatus};
 use perch_domain::sync::target::{CopyWhat, StoreKeys};
@@ -25,6 +26,9 @@ const KEY: [u8; 41] = [
     0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xe8, 0x40, 0, 0, 3, 0, 0x40, 0, 0, 0x0c, 0x83, 0xc5, 0x0a,
     0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84, 0,
 ];
+
+#[path = "copies_sealed_tests.rs"]
+mod sealed;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -45,13 +49,18 @@ struct Running {
 
 impl Bench {
     async fn new(key: &str, what: &str) -> Self {
+        Self::with(key, what, "").await
+    }
+
+    /// With more lines for the target.
+    async fn with(key: &str, what: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(dir.path().join("store").join(BUCKET)).expect("a bucket");
         let server = TestStore::start(&dir.path().join("store"), &KEYS).await;
         let line = Line::to(server.address).await;
         let text = format!(
             "[box]\ndata_dir = {:?}\n[recording]\nmin_free_bytes = 0\n[[sync]]\nendpoint = {:?}\nbucket = {BUCKET:?}\n\
-             prefix = \"home\"\naccess_key = {key:?}\nsecret_key = \"secret\"\nwhat = {what:?}\n",
+             prefix = \"home\"\naccess_key = {key:?}\nsecret_key = \"secret\"\nwhat = {what:?}\n{more}",
             dir.path().join("data"),
             line.endpoint()
         );
@@ -146,7 +155,8 @@ impl Bench {
     }
 
     fn keys(&self) -> KeySpace {
-        KeySpace::new("home", BoxId::of(b"box"), KeyForm::Plain).expect("valid")
+        let form = crate::copying::sealing::key_form(&self.target, &Secret::new([9; 32]));
+        KeySpace::new("home", BoxId::of(b"box"), form).expect("valid")
     }
 
     fn status(&self) -> CopyTargetStatus {

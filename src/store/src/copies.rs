@@ -3,11 +3,13 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
+use crate::meta_rows;
 use crate::reading::{Fail, of_row};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::secret::{Secret, random_bytes};
 use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result, base64};
 use perch_domain::sync::object::Sha256;
 use perch_domain::sync::plan::{CopyRecord, CopyStage, ToCopy};
 use perch_domain::sync::running::RunningFile;
@@ -18,10 +20,14 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+/// Where the secret of names is kept.
+const NAME_SECRET_KEY: &str = "copy_names";
+
 /// Recordings of one kind that are looked up at once.
 const PAGE: i64 = 64;
 
-const COLUMNS: &str = "s.id, s.camera, s.start, s.end, s.size, s.event, c.state, c.key, c.sha256, c.upload";
+const COLUMNS: &str =
+    "s.id, s.camera, s.start, s.end, s.size, s.event, c.state, c.key, c.sha256, c.upload, c.size, c.seal";
 
 /// Recordings of events that the target (`?1`) has no verified copy of and that ended before `?2`, the newest first.
 pub(crate) const EVENTS_TO_COPY: &str = "FROM segment s LEFT JOIN copy c ON c.segment = s.id AND c.target = ?1
@@ -128,13 +134,16 @@ impl Recordings {
         let (name, now) = (target.name(), self.now());
         self.inner.db.write(format_args!("that recording {} is being copied cannot be noted", one.id), |tx| {
             // One that was cut or deleted meanwhile is not entered.
-            let sql = "INSERT INTO copy (target, segment, camera, start, end, state, key, size, sha256, upload, changed)
-                SELECT ?1, id, camera, start, end, 'uploading', ?3, size, ?4, ?5, ?6 FROM segment
+            let sql = "INSERT INTO copy (target, segment, camera, start, end, state, key, size, sha256, upload, changed, seal)
+                SELECT ?1, id, camera, start, end, 'uploading', ?3, ?8, ?4, ?5, ?6, ?9 FROM segment
                 WHERE id = ?2 AND state = 'sealed' AND size = ?7
                 ON CONFLICT (target, segment) DO UPDATE SET state = 'uploading', key = excluded.key, size = excluded.size,
-                sha256 = excluded.sha256, upload = excluded.upload, changed = excluded.changed";
-            let (sum, size) = (record.sha256.0.as_slice(), one.size_bytes as i64);
-            tx.prepare_cached(sql)?.execute(params![name, one.id.0, record.key, sum, record.upload, now.0, size])?;
+                sha256 = excluded.sha256, upload = excluded.upload, changed = excluded.changed,
+                seal = excluded.seal";
+            let (sum, size, sent) = (record.sha256.0.as_slice(), one.size_bytes as i64, record.size_bytes as i64);
+            let seal = record.seal.as_ref().map(Secret::expose);
+            let values = params![name, one.id.0, record.key, sum, record.upload, now.0, size, sent, seal];
+            tx.prepare_cached(sql)?.execute(values)?;
             Ok(())
         })
     }
@@ -162,7 +171,8 @@ impl Recordings {
         let (name, now) = (target.name(), self.now());
         self.inner.db.write(format_args!("that recording {id} is copied cannot be noted"), |tx| {
             let sql =
-                "UPDATE copy SET state = 'verified', upload = NULL, changed = ?3 WHERE target = ?1 AND segment = ?2";
+                "UPDATE copy SET state = 'verified', upload = NULL, changed = ?3, seal = iif(seal IS NULL, NULL, x'')
+                WHERE target = ?1 AND segment = ?2";
             tx.prepare_cached(sql)?.execute(params![name, id.0, now.0])?;
             mark_copied(tx, targets, Some(id))
         })
@@ -174,6 +184,35 @@ impl Recordings {
             tx.prepare_cached(sql)?.execute(params![name, id.0, now.0])?;
             Ok(())
         })
+    }
+
+    /// Whether a target has a verified copy of a camera's recording that begins at that millisecond.
+    pub fn has_verified_copy(&self, target: &SyncTarget, camera: &CameraId, start_ms: Timestamp) -> Result<bool> {
+        let name = target.name();
+        self.inner.db.read(format_args!("looking for a copy at {name}"), |c| {
+            let sql =
+                "SELECT count(*) FROM copy WHERE target = ?1 AND camera = ?2 AND start >= ?3 AND start < ?3 + 1000
+                AND state = 'verified'";
+            let found: i64 =
+                c.prepare_cached(sql)?.query_row(params![name, camera.as_str(), start_ms.0], |r| r.get(0))?;
+            Ok(found > 0)
+        })
+    }
+
+    /// What keys of names are made of: made once, never the same on two boxes.
+    pub fn name_secret(&self) -> Result<Secret<[u8; 32]>> {
+        let kept = self
+            .inner
+            .db
+            .read(format_args!("looking up {NAME_SECRET_KEY}"), |c| Ok(meta_rows::get(c, NAME_SECRET_KEY)?))?;
+        if let Some(secret) = kept.and_then(|text| base64::decode(&text)?.try_into().ok()) {
+            return Ok(Secret::new(secret));
+        }
+        let secret = random_bytes::<32>();
+        self.inner.db.write(format_args!("keeping {NAME_SECRET_KEY}"), |tx| {
+            Ok(meta_rows::put(tx, NAME_SECRET_KEY, &base64::encode(&secret))?)
+        })?;
+        Ok(Secret::new(secret))
     }
 
     /// From now on these targets are to have copies: what all of them that want it have verified may go, nothing else.
@@ -269,7 +308,11 @@ fn from_row(r: &Row<'_>) -> Result<ToCopy, Fail> {
         let sum: Option<Vec<u8>> = r.get(8)?;
         let sum = sum.and_then(|bytes| bytes.try_into().ok()).map(Sha256);
         let record = match (r.get::<_, Option<String>>(7)?, sum) {
-            (Some(key), Some(sha256)) => Some(CopyRecord { key, sha256, upload: r.get(9)? }),
+            (Some(key), Some(sha256)) => {
+                let size_bytes = r.get::<_, i64>(10)?.max(0) as u64;
+                let seal = r.get::<_, Option<Vec<u8>>>(11)?.map(Secret::new);
+                Some(CopyRecord { key, sha256, size_bytes, upload: r.get(9)?, seal })
+            }
             _ => None,
         };
         let stage = match (state.as_deref(), &record) {

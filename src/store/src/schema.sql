@@ -9,7 +9,7 @@ CREATE TABLE copy (
     size INTEGER NOT NULL,
     sha256 BLOB NOT NULL,
     upload TEXT,                         -- the store's name of an upload in parts
-    changed INTEGER NOT NULL, event INTEGER, format INTEGER, audio INTEGER NOT NULL DEFAULT 0, init_size INTEGER NOT NULL DEFAULT 0, fragments BLOB,
+    changed INTEGER NOT NULL, event INTEGER, format INTEGER, audio INTEGER NOT NULL DEFAULT 0, init_size INTEGER NOT NULL DEFAULT 0, fragments BLOB, seal BLOB,
     PRIMARY KEY (target, segment)
 ) WITHOUT ROWID;
 

@@ -39,6 +39,8 @@ fn target(endpoint: String, key: &str) -> SyncTarget {
         what: CopyWhat::All,
         max_bytes_per_s: 0,
         monthly_bytes: 0,
+        encrypt_to: Vec::new(),
+        is_opaque: false,
     }
 }
 

@@ -82,6 +82,11 @@ const SENTENCES: &[(&str, &str)] = &[
     ("sync[].what", "Whether recordings of events are copied, or all."),
     ("sync[].max_bytes_per_s", "How much copying may send a second; 0: as much as the line takes."),
     ("sync[].monthly_bytes", "How much copying may send a calendar month; 0: no limit."),
+    (
+        "sync[].encrypt_to",
+        "Whose age keys (public, age1…) open the copies, which are encrypted on the box; not set: they are not encrypted.",
+    ),
+    ("sync[].opaque", "Whether the names of encrypted copies say nothing either: no box, camera or time."),
     ("camera[].id", "Names the camera in addresses and folders: a to z, 0 to 9, - and _."),
     ("camera[].name", "What the camera is called."),
     ("camera[].room", "The room or place that it belongs to; cameras of one room are listed together."),

@@ -17,6 +17,8 @@
 //! The hash is that of the content before it is encrypted, so the same recording always has the same name.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
+use perch_base::age::Recipient;
 use perch_base::ids::{CameraId, EventId};
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
@@ -281,7 +283,8 @@ fn parse_time(day: &str, time: &str) -> Option<Timestamp> {
     Timestamp::parse(&format!("{day}T{hour}:{minute}:{second}Z")).ok()
 }
 
-/// What hides names: random, made once for a target, kept on the box and, for the owner's key alone, beside the copies.
+/// What hides names: another one for each target and each set of owner's keys, made of a secret of the box, and kept, for the owner's key
+/// alone, beside the copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameKey(Secret<[u8; 32]>);
 
@@ -289,6 +292,19 @@ impl NameKey {
     /// A new one.
     pub fn random() -> Self {
         Self(Secret::new(random_bytes()))
+    }
+
+    /// That of a place and of who is to read the names there. So whoever's keys are taken out later still reads what was named before, and
+    /// nothing else.
+    pub fn of(secret: &Secret<[u8; 32]>, place: &str, readers: &[Recipient]) -> Self {
+        let mut said = format!("perch names\n{place}\n");
+        for reader in readers {
+            said += &format!("{reader}\n");
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&key, said.as_bytes()).as_ref());
+        Self::from_bytes(bytes)
     }
 
     /// One that was kept.
@@ -433,6 +449,14 @@ impl KeySpace {
     /// What the keys of all manifests begin with; `None` like [`Self::day`].
     pub fn manifests(&self) -> Option<String> {
         self.is_listed_by_name().then(|| format!("{}{MANIFESTS}/", self.all()))
+    }
+
+    /// What hides names, where they say nothing.
+    pub fn names(&self) -> Option<&NameKey> {
+        match &self.form {
+            KeyForm::Opaque(names) => Some(names),
+            _ => None,
+        }
     }
 
     /// Where the key of names is kept, encrypted for the owner; `None` where there is none.

@@ -7,6 +7,7 @@
 use super::object::{ObjectFacts, Sha256};
 use super::profile::EndpointProfile;
 use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use std::time::Duration;
 
@@ -33,10 +34,14 @@ pub enum CopyStage {
 pub struct CopyRecord {
     /// The object's key.
     pub key: String,
-    /// Of the recording.
+    /// Of the object: of the recording, encrypted where it is.
     pub sha256: Sha256,
+    /// Bytes of the object.
+    pub size_bytes: u64,
     /// The store's name of the upload, where it goes in parts.
     pub upload: Option<String>,
+    /// What it goes on to be encrypted with; empty once that is not needed any more; `None`: it is not encrypted.
+    pub seal: Option<Secret<Vec<u8>>>,
 }
 
 /// A settled recording of which a target has no verified copy.
@@ -116,7 +121,7 @@ pub fn plan_copy(to_copy: &[ToCopy], budget: &Budget) -> CopyStep {
     }
 }
 
-/// Whether the store has the recording whole: its length, and its SHA-256 as the store has computed it, or as it was noted beside it where
+/// Whether the store has the object whole: its length, and its SHA-256 as the store has computed it, or as it was noted beside it where
 /// the store keeps none.
 pub fn is_copy(facts: &ObjectFacts, size_bytes: u64, sha256: Sha256) -> bool {
     let sum = facts.sha256.or(facts.noted_sha256);
@@ -143,7 +148,9 @@ mod tests {
         let record = (stage != CopyStage::Settled).then(|| CopyRecord {
             key: "k".into(),
             sha256: Sha256([1; 32]),
+            size_bytes: 100,
             upload: None,
+            seal: None,
         });
         ToCopy {
             id: SegmentId(id),

@@ -5,6 +5,7 @@ use crate::redact::Shown;
 use crate::retention::CopiesWanted;
 use crate::settings::Keys;
 use crate::settings::named_files::WRITE_ONLY;
+use perch_base::age::Recipient;
 use perch_base::authority::Authority;
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
@@ -16,6 +17,8 @@ use std::net::IpAddr;
 pub const MOST_SYNC_TARGETS: usize = 4;
 /// The slowest limit that still carries a recording: a modem's.
 const MIN_BYTES_PER_S: i64 = 4_000;
+/// Keys that one target's copies are encrypted for at most.
+const MOST_RECIPIENTS: usize = 8;
 
 /// What is copied to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +79,10 @@ pub struct SyncTarget {
     pub max_bytes_per_s: u64,
     /// So many bytes a calendar month (UTC) at most; 0: no limit.
     pub monthly_bytes: u64,
+    /// Whose keys open the copies, which are encrypted on the box; empty: everybody who may read the bucket.
+    pub encrypt_to: Vec<Recipient>,
+    /// Whether the names of copies say nothing either; only of what is encrypted.
+    pub is_opaque: bool,
 }
 
 impl SyncTarget {
@@ -109,6 +116,8 @@ impl SyncTarget {
             what: CopyWhat::Events,
             max_bytes_per_s: 0,
             monthly_bytes: 0,
+            encrypt_to: Vec::new(),
+            is_opaque: false,
         })
     }
 
@@ -156,6 +165,12 @@ impl SyncTarget {
             );
         }
         let monthly_bytes = keys.number("monthly_bytes", 0, 0..=i64::MAX);
+        let encrypt_to = read_recipients(keys);
+        let is_opaque = keys.flag("opaque", false);
+        if is_opaque && encrypt_to.as_ref().is_some_and(Vec::is_empty) {
+            let rule = "needs `encrypt_to`: names that say nothing are read with the key that opens the copies";
+            keys.problem("opaque", Shown::nothing(), rule);
+        }
         let endpoint = endpoint?;
         if is_in_clear(&endpoint) && !is_here(&endpoint) {
             keys.warn("endpoint", &*endpoint, "is not encrypted: whoever is on the way sees all recordings");
@@ -170,6 +185,8 @@ impl SyncTarget {
             what,
             max_bytes_per_s: max_bytes_per_s.max(0) as u64,
             monthly_bytes: monthly_bytes.max(0) as u64,
+            encrypt_to: encrypt_to?,
+            is_opaque,
         })
     }
 }
@@ -193,6 +210,34 @@ fn read_key(
         );
     }
     given.or(named)
+}
+
+/// The owner's public keys. `None` where one of them is none: nothing is copied in the clear that was to be encrypted.
+fn read_recipients(keys: &mut impl Keys) -> Option<Vec<Recipient>> {
+    const KEY: &str = "encrypt_to";
+    let is_there = keys.has(KEY);
+    let given = keys.texts(KEY, |_| true, "must be a list of public keys (age1…)");
+    if given.len() > MOST_RECIPIENTS {
+        keys.problem(KEY, given.len() as i64, &format!("must be at most {MOST_RECIPIENTS} keys"));
+        return None;
+    }
+    if is_there && given.is_empty() {
+        keys.problem(KEY, Shown::nothing(), "must name at least one public key (age1…), or be left out");
+        return None;
+    }
+    let mut recipients = Vec::new();
+    for text in given {
+        match Recipient::parse(&text) {
+            Ok(recipient) if recipients.contains(&recipient) => {}
+            Ok(recipient) => recipients.push(recipient),
+            // Not repeated: it may be the secret one.
+            Err(e) => {
+                keys.problem(KEY, Shown::nothing(), &format!("must be a list of public keys ({})", e.message()));
+                return None;
+            }
+        }
+    }
+    Some(recipients)
 }
 
 /// One line of what can be seen: it goes into a header.
@@ -302,6 +347,8 @@ mod tests {
             what: CopyWhat::All,
             max_bytes_per_s: 0,
             monthly_bytes: 0,
+            encrypt_to: Vec::new(),
+            is_opaque: false,
         };
         assert_eq!((target.name().as_str(), target.is_path_style()), ("s3.example.org/copies", true));
         target.prefix = "home".into();

@@ -35,7 +35,9 @@ fn copied(store: &Store, target: &SyncTarget, one: &ToCopy, all: &[SyncTarget]) 
 }
 
 fn copied_as(store: &Store, target: &SyncTarget, one: &ToCopy, all: &[SyncTarget], key: &str) {
-    let record = CopyRecord { key: key.to_owned(), sha256: Sha256([7; 32]), upload: Some("up".into()) };
+    let seal = Some(perch_base::secret::Secret::new(vec![1, 2]));
+    let (key, sha256) = (key.to_owned(), Sha256([7; 32]));
+    let record = CopyRecord { key, sha256, size_bytes: one.size_bytes + 200, upload: Some("up".into()), seal };
     store.recordings().copy_begins(target, one, &record).expect("noted");
     let now = &store.recordings().to_copy(target, FAR).expect("asked");
     let found = now.iter().find(|o| o.id == one.id).expect("there");
@@ -102,7 +104,7 @@ fn a_recording_that_is_cut_or_given_to_an_event_is_looked_at_anew() {
     sizes.sort_by_key(|(is_it, _)| !is_it);
     assert_eq!(sizes, [(true, &CopyStage::Settled), (false, &CopyStage::Settled)], "what was cut is copied again");
     // What was looked up before the cut is not entered for what is there now.
-    let record = CopyRecord { key: "old".into(), sha256: Sha256([7; 32]), upload: None };
+    let record = CopyRecord { key: "old".into(), sha256: Sha256([7; 32]), size_bytes: 1, upload: None, seal: None };
     store.recordings().copy_begins(&target, &one, &record).expect("nothing to note");
     assert!(store.recordings().to_copy(&target, FAR).expect("asked").iter().all(|o| o.stage == CopyStage::Settled));
     assert!(store.recordings().open_to_copy(&one).is_err());

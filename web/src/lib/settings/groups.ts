@@ -126,6 +126,8 @@ export const BY_HAND: ReadonlySet<string> = new Set([
   'sync[].what',
   'sync[].max_bytes_per_s',
   'sync[].monthly_bytes',
+  'sync[].encrypt_to',
+  'sync[].opaque',
   'acme.directory',
   'acme.ca_file',
   'acme.dns_hook_secret_file',

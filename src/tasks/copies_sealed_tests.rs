@@ -1,0 +1,158 @@
+//! Copies that are encrypted on the box: what the store holds opens with the owner's key, and says nothing to anybody else.
+
+use super::*;
+use perch_base::age::{self, AgeIdentity};
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+/// Of `age-keygen` 1.1.1.
+const PUBLIC: &str = "age12s8kxhuvarkxwjpcqxrte7d93p09jgcatjjtv8e88u6t0q4fhgyqtpupzj";
+const SECRET: &str = "AGE-SECRET-KEY-1LZYU7A4D7WY3FTV6CW7GVUQJHKPKF2MJR362K8R7NUK6V7D8AFRQQ8TQ6G";
+const OTHER: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+fn by_us(path: &Path) -> Vec<u8> {
+    let identity = AgeIdentity::parse(SECRET).expect("a key");
+    let mut plain = Vec::new();
+    let file = std::fs::File::open(path).expect("there");
+    age::open(file, &[identity]).expect("for this key").read_to_end(&mut plain).expect("whole");
+    plain
+}
+
+/// As the program does that everybody has.
+fn by_age(path: &Path) -> Vec<u8> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let key = dir.path().join("key");
+    std::fs::write(&key, SECRET).expect("written");
+    let out = Command::new("age").arg("-d").arg("-i").arg(&key).arg(path).output().expect("age runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
+}
+
+impl Bench {
+    /// All objects but those by which the store was tried out, by their keys.
+    fn objects(&self) -> Vec<(String, PathBuf)> {
+        let bucket = self.dir.path().join("store").join(BUCKET);
+        let all = walk_all(&bucket)
+            .into_iter()
+            .map(|path| (path.strip_prefix(&bucket).expect("within").to_string_lossy().into_owned(), path.clone()));
+        all.filter(|(key, _)| !key.contains("/_probe/")).collect()
+    }
+
+    /// The same, by what their names say.
+    fn named(&self) -> Vec<(CopyName, PathBuf)> {
+        let keys = self.keys();
+        self.objects().into_iter().filter_map(|(key, path)| Some((keys.read(&key)?, path))).collect()
+    }
+
+    fn recordings(&self) -> Vec<PathBuf> {
+        let mut all = self.named();
+        all.sort();
+        all.into_iter().filter(|(name, _)| matches!(name, CopyName::Recording { .. })).map(|(_, path)| path).collect()
+    }
+
+    fn parts(&self) -> Vec<PathBuf> {
+        let mut all = self.named();
+        all.sort();
+        all.into_iter().filter(|(name, _)| matches!(name, CopyName::Part { .. })).map(|(_, path)| path).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_holds_what_the_owners_key_alone_opens() {
+    let b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\n")).await;
+    for bytes in [1_000, 5_300_000, 11_000_000] {
+        b.record(bytes, None);
+    }
+    b.clock.advance(2 * SETTLED_AFTER);
+    let _running = b.start();
+    b.until_all_there(3).await;
+    let (local, copies) = (b.local(), b.recordings());
+    assert_eq!(copies.len(), 3);
+    for (local, copy) in local.iter().zip(&copies) {
+        assert!(copy.to_string_lossy().ends_with(".mp4.age"));
+        assert!(&by_us(copy) == local && &by_age(copy) == local, "the same, byte for byte: {}", copy.display());
+    }
+    let objects = b.objects();
+    assert_eq!(objects.len(), 6, "a recording and what it is, each");
+    for (key, path) in &objects {
+        assert!(std::fs::read(path).expect("there").starts_with(b"age-encryption.org/v1\n"), "{key}");
+    }
+    let facts = objects.iter().find(|(key, _)| key.ends_with(".json.age")).expect("what it is");
+    let facts: serde_json::Value = serde_json::from_slice(&by_age(&facts.1)).expect("JSON");
+    assert_eq!(facts["camera"], "front");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_costs_an_encrypted_recording_no_more_than_another() {
+    let b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\n")).await;
+    for bytes in [300_000, 17_000_000, 12_000_000] {
+        b.record(bytes, None);
+    }
+    b.clock.advance(2 * SETTLED_AFTER);
+    let bytes: u64 = b.local().iter().map(|file| file.len() as u64).sum();
+    let mut kills = 0;
+    for sent_then in (1..).map(|n| n * 4_100_000).take_while(|sent| *sent < bytes) {
+        let running = b.start();
+        while b.line.sent_bytes() < sent_then && b.status().state != CopyingState::UpToDate {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            b.clock.advance(Duration::from_millis(500));
+        }
+        running.supervisor.stop(&[TaskId::Copies(0)], Duration::ZERO).await;
+        kills += 1;
+    }
+    let _running = b.start();
+    b.until_all_there(3).await;
+    let copies = b.recordings();
+    assert_eq!(copies.len(), 3);
+    for (local, copy) in b.local().iter().zip(&copies) {
+        assert!(&by_us(copy) == local, "{}", copy.display());
+    }
+    let again = b.line.sent_bytes().saturating_sub(bytes);
+    println!("{kills} kills over {bytes} bytes: {again} bytes more were sent");
+    assert!(kills >= 5 && again <= kills * (PART_BYTES + 400_000), "{kills} kills, {again} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_is_encrypted_piece_by_piece() {
+    let b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\n")).await;
+    let _running = b.start();
+    let mut file = b.begin_file(b.begin_event());
+    for n in 0..3usize {
+        b.write_fragment(&mut file, n);
+        b.until("the fragment is there", |_| b.parts().len() == n + 2).await;
+        let pieces: Vec<Vec<u8>> = b.parts().iter().map(|path| by_age(path)).collect();
+        assert!(pieces.concat() == b.local().concat(), "what was there of it when the box died at this moment");
+    }
+    file.0.seal().expect("sealed");
+    b.until_all_there(1).await;
+    b.until("the pieces are gone", |_| b.parts().is_empty()).await;
+    assert!(by_us(&b.recordings()[0]) == b.local()[0]);
+    for (key, path) in b.objects() {
+        assert!(key.ends_with(".age") && !by_us(&path).is_empty(), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_other_readers_an_upload_begins_anew_and_the_old_one_is_given_up() {
+    let mut b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\n")).await;
+    b.record(17_000_000, None);
+    b.clock.advance(2 * SETTLED_AFTER);
+    let running = b.start();
+    while b.line.sent_bytes() < 7_000_000 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        b.clock.advance(Duration::from_millis(500));
+    }
+    running.supervisor.stop(&[TaskId::Copies(0)], Duration::ZERO).await;
+    let store = S3Store::open(&b.target).expect("a store");
+    let begun = b.store.recordings().to_copy(&b.target, Timestamp(i64::MAX)).expect("asked").remove(0);
+    let record = begun.record.expect("begun");
+    let upload = record.upload.expect("in parts");
+    assert!(!store.parts(&record.key, &upload).await.expect("asked").is_empty());
+    b.target.encrypt_to = [PUBLIC, OTHER].map(|key| age::Recipient::parse(key).expect("a key")).to_vec();
+    let _running = b.start();
+    b.until_all_there(1).await;
+    assert!(by_age(&b.recordings()[0]) == b.local()[0]);
+    let left = store.parts(&record.key, &upload).await.unwrap_or_default();
+    assert!(left.is_empty(), "it is no more: {left:?}");
+}
