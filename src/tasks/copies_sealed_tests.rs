@@ -2,6 +2,7 @@
 
 use super::*;
 use perch_base::age::{self, AgeIdentity};
+use perch_domain::sync::keys::{KeyForm, NameKey, name_keys};
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
@@ -33,9 +34,9 @@ impl Bench {
     /// All objects but those by which the store was tried out, by their keys.
     fn objects(&self) -> Vec<(String, PathBuf)> {
         let bucket = self.dir.path().join("store").join(BUCKET);
-        let all = walk_all(&bucket)
-            .into_iter()
-            .map(|path| (path.strip_prefix(&bucket).expect("within").to_string_lossy().into_owned(), path.clone()));
+        let all = walk_all(&bucket).into_iter().map(|path| {
+            (self.server.key_of(&path.strip_prefix(&bucket).expect("within").to_string_lossy()), path.clone())
+        });
         all.filter(|(key, _)| !key.contains("/_probe/")).collect()
     }
 
@@ -155,4 +156,86 @@ async fn with_other_readers_an_upload_begins_anew_and_the_old_one_is_given_up() 
     assert!(by_age(&b.recordings()[0]) == b.local()[0]);
     let left = store.parts(&record.key, &upload).await.unwrap_or_default();
     assert!(left.is_empty(), "it is no more: {left:?}");
+}
+
+/// Bits a byte.
+fn entropy(data: &[u8]) -> f64 {
+    let mut counts = [0u32; 256];
+    data.iter().for_each(|b| counts[usize::from(*b)] += 1);
+    let shares = counts.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / data.len() as f64);
+    shares.map(|p| -p * p.log2()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_the_bucket_gets_no_name_and_no_frame() {
+    let b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\nopaque = true\n")).await;
+    b.record(6_000_000, None);
+    let _running = b.start();
+    let event = b.begin_event();
+    let mut file = b.begin_file(event);
+    for n in 0..2usize {
+        b.write_fragment(&mut file, n);
+    }
+    b.until("the pieces are there", |_| b.parts().len() == 3).await;
+    file.0.seal().expect("sealed");
+    b.until_all_there(2).await;
+    // All that lies on the server's disk, with what it notes beside the objects.
+    let (day, _) = b.clock.utc().file_parts();
+    let id = event.to_string();
+    let said = ["front", &day, &id, "event", "video", "mp4", "json", "jpeg", &BoxId::of(b"box").to_string()];
+    let store = b.dir.path().join("store");
+    let mut seen = 0;
+    for path in walk_all(&store).iter().filter(|path| !path.to_string_lossy().contains("_probe")) {
+        let lies = path.strip_prefix(&store).expect("within").to_string_lossy().into_owned();
+        let name = b.server.key_of(lies.trim_start_matches(&format!("{BUCKET}/")));
+        let bytes = std::fs::read(path).expect("there");
+        let text = String::from_utf8_lossy(&bytes);
+        for word in said {
+            // What the server calls its own notes is not in the bucket.
+            assert!(!name.contains(word) || !lies.starts_with(BUCKET), "{name} says {word}");
+            // By chance four given bytes stand once in so many of these: only what is long enough tells.
+            assert!(word.len() < 5 || !text.contains(word), "{name} holds {word}");
+        }
+        if bytes.starts_with(b"age-encryption.org/v1\n") {
+            seen += 1;
+            let body = &bytes[300.min(bytes.len())..];
+            assert!(body.len() < 40_000 || entropy(body) > 7.99, "{name}: {} bits a byte", entropy(body));
+            // Nothing of a picture's beginning.
+            assert!(!bytes.windows(12).any(|w| w == &KEY[4..16]), "{name}");
+        }
+    }
+    // Two recordings, what each is, the event, three pieces, the key of names.
+    assert_eq!(seen, b.objects().len(), "all of it is encrypted");
+    assert!(seen >= 9, "{seen}");
+    // The owner's key alone reads the names, from what is in the bucket.
+    let objects = b.objects();
+    let names: Vec<_> = objects.iter().filter(|(key, _)| key.starts_with(&name_keys("home"))).collect();
+    assert_eq!(names.len(), 1);
+    let names = NameKey::from_bytes(by_age(&names[0].1).try_into().expect("32 bytes"));
+    let space = KeySpace::new("home", BoxId::of(b"box"), KeyForm::Opaque(names)).expect("valid");
+    assert_eq!(objects.iter().filter(|(key, _)| space.read(key).is_some()).count(), objects.len() - 1);
+    for (local, copy) in b.local().iter().zip(b.recordings()) {
+        assert!(&by_us(&copy) == local);
+    }
+    // Pieces cannot be listed alone here: they go when all names are read, once a day.
+    b.clock.advance(DAY);
+    b.until("the pieces are gone", |_| b.parts().is_empty()).await;
+    assert_eq!(b.recordings().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_nobody_goes_on_with_are_given_up() {
+    let b = Bench::new("all", "all").await;
+    let store = S3Store::open(&b.target).expect("a store");
+    let camera = CameraId::new("front").expect("valid");
+    let name = CopyName::Recording { camera, start: b.clock.utc(), hash: ShortHash::of(&[5; 32]) };
+    let object = |key: String| NewObject { key, content_type: MP4, sha256: Sha256([5; 32]), only_if_new: false };
+    let (ours, others) = (object(b.keys().key(&name)), object("home/of-somebody-else".into()));
+    store.begin_parts(&ours).await.expect("begun");
+    store.begin_parts(&others).await.expect("begun");
+    assert_eq!(store.unfinished("home/").await.expect("listed").len(), 2);
+    let _running = b.start();
+    b.until("looked", |s| s.state == CopyingState::UpToDate).await;
+    let left = store.unfinished("home/").await.expect("listed");
+    assert_eq!(left.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["home/of-somebody-else"]);
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod line;
+mod named;
 mod store;
 
 pub use line::{Line, LineFault};

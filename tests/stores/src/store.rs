@@ -1,6 +1,7 @@
-//! `s3s-fs` on loopback. What it does otherwise than Amazon: it lists parts without their tags, keeps no sum of what came in parts, knows no list
-//! of uploads that were not ended, and says `AccessDenied` of an upload that is not there.
+//! `s3s-fs` on loopback. What it does otherwise than Amazon: it lists parts without their tags, keeps no sum of what came in parts,
+//! and says `AccessDenied` of an upload that is not there.
 
+use crate::named::NamedStore;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -34,6 +35,7 @@ pub struct TestStore {
     pub address: SocketAddr,
     /// The authority of its certificate, PEM, where it has one.
     pub ca_pem: Option<String>,
+    names: NamedStore,
     serving: JoinHandle<()>,
 }
 
@@ -46,19 +48,19 @@ impl Drop for TestStore {
 impl TestStore {
     /// Serves the folders of `root` as buckets, to these keys (id, secret, rights). Within a runtime.
     pub async fn start(root: &Path, keys: &[(&str, &str, Rights)]) -> Self {
-        let service = service(root, keys);
+        let (service, names) = service(root, keys);
         let (listener, address) = listen().await;
         let serving = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 tokio::spawn(serve(socket, service.clone()));
             }
         });
-        Self { address, ca_pem: None, serving }
+        Self { address, ca_pem: None, names, serving }
     }
 
     /// The same over TLS, with a certificate for 127.0.0.1 that is good until `days` from now; less than 0: it has run out.
     pub async fn start_tls(root: &Path, keys: &[(&str, &str, Rights)], days: i64) -> Self {
-        let service = service(root, keys);
+        let (service, names) = service(root, keys);
         let (ca_pem, config) = tls(days);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (listener, address) = listen().await;
@@ -73,7 +75,12 @@ impl TestStore {
                 });
             }
         });
-        Self { address, ca_pem: Some(ca_pem), serving }
+        Self { address, ca_pem: Some(ca_pem), names, serving }
+    }
+
+    /// The key of the object in this file, by its path below the bucket: a long one is another than the path.
+    pub fn key_of(&self, path: &str) -> String {
+        self.names.key(path.to_owned())
     }
 
     /// `http://` or `https://` and its address.
@@ -94,16 +101,17 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
 }
 
-fn service(root: &Path, keys: &[(&str, &str, Rights)]) -> S3Service {
+fn service(root: &Path, keys: &[(&str, &str, Rights)]) -> (S3Service, NamedStore) {
     let files = s3s_fs::FileSystem::new(root).expect("the folder is there");
-    let mut builder = S3ServiceBuilder::new(files);
+    let names = NamedStore::new(files);
+    let mut builder = S3ServiceBuilder::new(names.clone());
     let mut auth = SimpleAuth::new();
     for (id, secret, _) in keys {
         auth.register((*id).to_owned(), SecretKey::from(*secret));
     }
     builder.set_auth(auth);
     builder.set_access(ByRights(keys.iter().map(|(id, _, rights)| ((*id).to_owned(), *rights)).collect()));
-    builder.build()
+    (builder.build(), names)
 }
 
 struct ByRights(HashMap<String, Rights>);
