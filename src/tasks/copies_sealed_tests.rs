@@ -1,5 +1,7 @@
 //! Copies that are encrypted on the box: what the store holds opens with the owner's key, and says nothing to anybody else.
 
+#![allow(clippy::disallowed_methods, reason = "the program age is a process")]
+
 use super::*;
 use perch_base::age::{self, AgeIdentity};
 use perch_domain::sync::keys::{KeyForm, NameKey, name_keys};
