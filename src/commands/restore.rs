@@ -16,7 +16,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_cloud::S3Store;
 use perch_domain::archive::TimeRange;
 use perch_domain::sync::keys::{BoxId, CopyName};
-use perch_domain::sync::restore::{RestoreAsk, RestorePlan};
+use perch_domain::sync::restore::{RestoreAsk, RestorePlan, ToFetch};
 use perch_domain::sync::target::{GivenTarget, SyncTarget};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -70,6 +70,14 @@ pub fn run(config: Option<&Path>, args: &RestoreArgs) -> Result<ExitCode> {
             for box_id in &brought.boxes {
                 // Where nothing came there is nothing to check.
                 if !out.join(box_id.to_string()).is_dir() {
+                    continue;
+                }
+                let is_of_it = |one: &ToFetch| one.box_id == *box_id && matches!(one.name, CopyName::Manifest { .. });
+                if !plan.whole.iter().any(is_of_it) {
+                    say!(
+                        "Of box {box_id} there is no manifest of this time (one is made twenty minutes after each hour): each file is as its name \
+                         says by the hash in it, but nothing says that it is the box's, nor that none is missing."
+                    );
                     continue;
                 }
                 say!("Checking what is from box {box_id}:");

@@ -274,6 +274,7 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
             assert!(what == "sealed" || ran.err.contains("--identity FILE"), "{ran:?}");
         }
     }
+    what_is_wrong_with_restored_copies_is_named(&copied.home.dir().join("plain-from-bucket").join(&box_id));
     // What is wrong is one sentence, and no secret.
     line.set(LineFault::None);
     let out = copied.home.dir().join("nowhere");
@@ -343,6 +344,33 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
         let spans = admin.json(&path)["spans"].as_array().map_or(0, Vec::len);
         (spans >= 2).then_some(())
     });
+}
+
+/// One flipped byte, one missing recording, two manifests in each other's place, in what came from a store.
+fn what_is_wrong_with_restored_copies_is_named(dir: &Path) {
+    let (manifests, others): (Vec<_>, Vec<_>) = all_files(dir).into_iter().partition(|f| text(f).ends_with(".jsonl"));
+    let of: Vec<_> = others.iter().filter(|f| text(f).ends_with(".mp4") && !text(f).contains("unfinished")).collect();
+    let name = |file: &Path| file.file_name().and_then(|n| n.to_str()).expect("text").to_owned();
+    let fails = |words: &[&str]| {
+        let ran = verify(&[text(dir)]);
+        assert!(ran.code == Some(1) && words.iter().all(|w| ran.out.contains(w)), "{words:?}: {ran:?}");
+    };
+    let out = verify(&[text(dir)]).ok();
+    assert!(out.contains("not finished, which no manifest is about (1)"), "what was cut short is named: {out}");
+    flip(of[1], 3000);
+    fails(&["Wrong (1)", &name(of[1]), "changed: camera front"]);
+    flip(of[1], 3000);
+    let gone = fs::read(of[0]).expect("read");
+    fs::remove_file(of[0]).expect("removed");
+    fails(&["Wrong (1)", "missing: camera front", "(manifest 1)"]);
+    fs::write(of[0], gone).expect("written");
+    let [first, second] = [0, 1].map(|n| fs::read(&manifests[n]).expect("read"));
+    fs::write(&manifests[0], &second).expect("written");
+    fs::write(&manifests[1], &first).expect("written");
+    fails(&["Wrong (2)", &name(&manifests[0]), "it has number 2, and is called otherwise", &name(&manifests[1])]);
+    fs::write(&manifests[0], &first).expect("written");
+    fs::write(&manifests[1], &second).expect("written");
+    verify(&[text(dir)]).ok();
 }
 
 fn all_files(dir: &Path) -> Vec<PathBuf> {

@@ -25,6 +25,7 @@ mod probe;
 mod push;
 mod push_tls;
 mod recording;
+mod restored;
 mod settings;
 mod settings_files;
 mod spoken_to;
