@@ -155,10 +155,12 @@ impl App {
         let onvif = onvif_with_tls(&clock, &certificates);
         let controls = Arc::new(PictureControls::new(means.machine.clone(), onvif.clone(), clock.clone()));
         let announcements = open_announcements(&config, &clock).await?;
+        let copying = Copying::new(&recordings, settings.current(), &clock);
         let cameras = Arc::new(Cameras {
             announcements: announcements.clone(),
             set: set.clone(),
             settings: settings.current().clone(),
+            copies: copying.copies.clone(),
             recordings: recordings.clone(),
             accounts: accounts.clone(),
             identity: identity.clone(),
@@ -177,7 +179,6 @@ impl App {
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
         let (web_live, packagers) =
             WebLive::new(set.clone(), config.webrtc.viewers, means.library.clone(), clock.clone());
-        let copying = Copying::new(&recordings, settings.current(), &clock);
         let parts = Parts {
             web_live,
             sent_ranges: sent_ranges.clone(),
@@ -358,7 +359,7 @@ impl App {
         tasks::event_sounds::spawn(&self.supervisor, &self.cameras, &self.runner.notices)?;
         tasks::log::spawn(&self.supervisor, &self.clock)?;
         let data_dir = self.settings.current().config().data_dir.clone();
-        tasks::manifests::spawn(&self.supervisor, &self.recordings, &self.clock, &data_dir)?;
+        tasks::manifests::spawn(&self.supervisor, &self.recordings, &self.copying.copies, &self.clock, &data_dir)?;
         tasks::deletion::spawn(&self.supervisor, &self.recordings, &self.clock, configured)?;
         self.watch_over()?;
         tasks::servers::spawn_live(&self.supervisor, self.live_server, self.live.gatherer())?;

@@ -3,6 +3,7 @@
 use crate::announcements::StoredAnnouncements;
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
+use crate::copies::Copies;
 use crate::current::Current;
 use crate::ears::Ears;
 use crate::kernel_clock;
@@ -41,6 +42,7 @@ type Recorded = (Timestamp, VideoCodec, Vec<Bytes>);
 pub struct Cameras {
     pub set: Arc<CameraSet>,
     pub settings: Current,
+    pub copies: Copies,
     pub recordings: Recordings,
     pub accounts: Accounts,
     pub identity: Arc<dyn IdentityPort>,
@@ -174,8 +176,9 @@ impl CameraPort for Cameras {
             tracing::debug!(error = %e, "it is not known whether an account is damaged");
             DamagedAccess::default()
         });
+        let copies = self.copies.brief();
         let (certificates, now) = (self.identity.certificates(), self.clock.utc());
-        let said = summarise(&cameras, &disk, &tasks, &damaged, &certificates, (now, synchronised));
+        let said = summarise(&cameras, &disk, (&tasks, &copies), &damaged, &certificates, (now, synchronised));
         Status {
             name: self.settings.config().name.clone(),
             state: said.state,
@@ -188,6 +191,7 @@ impl CameraPort for Cameras {
             cameras,
             tasks,
             disk,
+            copies,
             // An engine that does not answer serves nobody.
             webrtc_sessions: self.live.sessions().map_or(0, |all| all.len()),
             rtsp_readers: self.rtsp.readers(),

@@ -6,12 +6,15 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_cloud::{S3Store, probe};
+use perch_domain::evidence::PublicKey;
 use perch_domain::ports::Later;
-use perch_domain::sync::status::{CopiesPort, CopyTargetStatus, CopyTargets, CopyingState, ProbedStore, StoreToTry};
+use perch_domain::sync::status::{
+    CopiesBrief, CopiesPort, CopyTargetStatus, CopyTargets, CopyingState, ProbedStore, StoreToTry,
+};
 use perch_domain::sync::target::SyncTarget;
 use perch_store::CopyCounts;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What is copied off the box. Clones share it.
 #[derive(Clone)]
@@ -24,12 +27,20 @@ pub struct Copies {
     rates: Arc<Mutex<BTreeMap<String, (MonoTime, u64)>>>,
     /// Stores are tried out one at a time.
     trying: Arc<tokio::sync::Mutex<()>>,
+    evidence_key: Arc<OnceLock<PublicKey>>,
 }
 
 impl Copies {
     /// Nothing was copied yet.
     pub fn new(settings: Current, clock: SharedClock) -> Self {
-        Self { settings, clock, statuses: Arc::default(), rates: Arc::default(), trying: Arc::default() }
+        Self {
+            settings,
+            clock,
+            statuses: Arc::default(),
+            rates: Arc::default(),
+            trying: Arc::default(),
+            evidence_key: Arc::default(),
+        }
     }
 
     /// Copying to `target` is like this now. Returns whether that is news.
@@ -61,11 +72,19 @@ impl Copies {
             })
         };
         self.change(target, |status| {
-            let CopyCounts { waiting, waiting_bytes, oldest_waiting, copied, copied_bytes, last_copied_at, lost } =
-                *counts;
+            let CopyCounts {
+                waiting,
+                waiting_bytes,
+                oldest_waiting,
+                copied,
+                copied_bytes,
+                last_copied_at,
+                lost,
+                lost_at,
+            } = *counts;
             (status.waiting, status.waiting_bytes, status.oldest_waiting) = (waiting, waiting_bytes, oldest_waiting);
             (status.copied, status.copied_bytes, status.last_copied_at) = (copied, copied_bytes, last_copied_at);
-            (status.lost, status.bytes_per_s) = (lost, rate);
+            (status.lost, status.lost_at, status.bytes_per_s) = (lost, lost_at, rate);
         });
     }
 
@@ -98,17 +117,35 @@ impl Copies {
     }
 }
 
-impl CopiesPort for Copies {
-    fn targets(&self) -> Result<CopyTargets> {
-        let config = self.settings.config();
+impl Copies {
+    /// How copying is, in short.
+    pub fn brief(&self) -> CopiesBrief {
+        self.all().brief()
+    }
+
+    fn all(&self) -> CopyTargets {
+        let (config, now) = (self.settings.config(), self.clock.utc());
         let told = |target: &SyncTarget| {
             // What the config says of it may have changed without its name.
             self.change(target, |status| {
                 (status.what, status.monthly_bytes) = (target.what, target.monthly_bytes);
+                status.alarm = status.alarm_at(now).unwrap_or_default();
                 status.clone()
             })
         };
-        Ok(CopyTargets { targets: config.sync.iter().map(told).collect() })
+        CopyTargets { targets: config.sync.iter().map(told).collect(), evidence_key: self.evidence_key.get().copied() }
+    }
+
+    /// The key by which others check what the box signed; from now on people are told it.
+    pub fn signs_by(&self, key: PublicKey) {
+        // It is the same as long as the box runs.
+        let _ = self.evidence_key.set(key);
+    }
+}
+
+impl CopiesPort for Copies {
+    fn targets(&self) -> Result<CopyTargets> {
+        Ok(self.all())
     }
 
     fn probe(&self, store: StoreToTry) -> Later<'_, Result<ProbedStore>> {

@@ -1,10 +1,12 @@
 //! Manifests: what was recorded is signed, hour by hour. After a start all hours follow that are not signed yet, one after the other.
 
+use crate::copies::Copies;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Result, blocking};
+use perch_domain::evidence::EvidenceKey;
 use perch_domain::task::TaskId;
 use perch_pki::BoxKey;
 use perch_store::Recordings;
@@ -19,14 +21,22 @@ const REST: Duration = Duration::from_millis(200);
 
 struct Manifests {
     recordings: Recordings,
+    /// They tell people by which key it is signed.
+    copies: Copies,
     clock: SharedClock,
     data_dir: PathBuf,
 }
 
 /// Signs as long as the box runs, exports too. On a disk that cannot be written there may be no key: then nothing is signed until there is.
-pub fn spawn(supervisor: &Supervisor, recordings: &Recordings, clock: &SharedClock, data_dir: &Path) -> Result<()> {
-    let (recordings, clock) = (recordings.clone(), clock.clone());
-    let task = Manifests { recordings, clock, data_dir: data_dir.to_owned() };
+pub fn spawn(
+    supervisor: &Supervisor,
+    recordings: &Recordings,
+    copies: &Copies,
+    clock: &SharedClock,
+    data_dir: &Path,
+) -> Result<()> {
+    let (recordings, copies, clock) = (recordings.clone(), copies.clone(), clock.clone());
+    let task = Manifests { recordings, copies, clock, data_dir: data_dir.to_owned() };
     supervisor.spawn(TaskId::Manifests, Backoff::new(Duration::from_secs(30), Duration::from_secs(1800)), task)
 }
 
@@ -34,6 +44,7 @@ impl Task for Manifests {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let data_dir = self.data_dir.clone();
         let key = blocking("opening the key of evidence", move || BoxKey::open(&data_dir)).await?;
+        self.copies.signs_by(key.public_key());
         self.recordings.sign_with(Arc::new(key));
         loop {
             let began = self.clock.mono();

@@ -14,6 +14,7 @@ use perch_base::sync::lock;
 use perch_domain::ports::CameraPort;
 use perch_domain::status::{DamagedAccess, DiskStatus};
 use perch_domain::summary::summarise;
+use perch_domain::sync::status::CopiesBrief;
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Sign, VitalPart, Vitality, VitalityVerdict};
 use perch_media::rtsp;
@@ -121,7 +122,7 @@ impl Task for Watchdog {
                     summarise(
                         &self.watched.cameras.cameras(),
                         &disk,
-                        &[],
+                        (&[], &CopiesBrief::default()),
                         &damaged,
                         &[],
                         (self.watched.clock.utc(), true),

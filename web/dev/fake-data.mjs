@@ -323,6 +323,7 @@ export const status = (list) => ({
       },
     ],
   },
+  copies: { stores: 2, state: 'copying', alarm: '' },
   webrtc_sessions: 1,
   rtsp_readers: 1,
   memory_bytes: 61e6,

@@ -27,6 +27,8 @@ const target = (endpoint, bucket, more) => ({
   copied_bytes: 0,
   last_copied_at: null,
   lost: 0,
+  lost_at: null,
+  alarm: '',
   bytes_per_s: 0,
   month_bytes: 0,
   monthly_bytes: 0,
@@ -53,13 +55,41 @@ const targets = () => [
     waiting_bytes: 930_000_000,
     oldest_waiting: ago(90_000),
     lost: 2,
+    lost_at: ago(8000),
+    alarm:
+      'nothing is copied to nas.home.arpa:3900/perch: the store does not take the access key: give the right key and secret',
   }),
 ];
+
+const HOUR = 3_600_000;
+
+/** One of each kind, again and again; the newest hour still waits. */
+function hours(url) {
+  const [from, to] = ['from', 'to'].map((key) => Date.parse(url.searchParams.get(key)));
+  const out = [];
+  for (let at = Math.floor(from / HOUR) * HOUR; at < Math.min(to, Date.now()); at += HOUR) {
+    const isNew = at > Date.now() - 2 * HOUR;
+    const n = Math.floor(at / HOUR) % 12;
+    const state = isNew ? 'local' : n === 3 ? 'lost' : n === 7 ? 'copied' : 'verified';
+    const counts = {
+      lost: state === 'lost' ? 2 : 0,
+      waiting: isNew ? 4 : 0,
+      copied: state === 'copied' ? 9 : 0,
+    };
+    out.push({ start: new Date(at).toISOString(), state, unwanted: 0, verified: 51, ...counts });
+  }
+  return out;
+}
 
 /** The routes, as the mock's table has them. */
 export function routes({ json, scenario }) {
   return [
-    ['GET', /^\/sync$/, () => json({ targets: scenario.empty ? [] : targets() })],
+    [
+      'GET',
+      /^\/sync$/,
+      () => json({ targets: scenario.empty ? [] : targets(), evidence_key: '9f3a61c2'.repeat(8) }),
+    ],
+    ['GET', /^\/cameras\/[\w-]+\/copies$/, ({ url }) => json({ hours: hours(url), reason: '' })],
     [
       'POST',
       /^\/sync\/probe$/,

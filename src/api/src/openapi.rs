@@ -30,6 +30,7 @@ use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
 use perch_domain::summary::SummaryAbout;
 use perch_domain::switched_off::OffBy;
+use perch_domain::sync::hours::HourState;
 use perch_domain::sync::profile::ProbeGrade;
 use perch_domain::sync::status::CopyingState;
 use perch_domain::sync::target::CopyWhat;
@@ -150,6 +151,7 @@ fn words(name: &str) -> Option<Value> {
         "RangeState" => json!(RangeState::ALL),
         "CopyingState" => json!(CopyingState::ALL),
         "CopyWhat" => json!(CopyWhat::ALL),
+        "HourState" => json!(HourState::ALL),
         "ProbeGrade" => json!(ProbeGrade::ALL),
         "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),

@@ -20,7 +20,9 @@ use crate::sound_level::SoundLevel;
 use crate::status::{CameraInfo, LiveSession, RtspReader};
 use crate::stream_choice::StreamChoice;
 use crate::summary::Status;
+use crate::sync::hours::CopyHour;
 use crate::sync::object::{ListedPage, NewObject, NewPart, ObjectFacts, StoreResult, StoredPart, UnfinishedUpload};
+use crate::sync::target::CopyWhat;
 use crate::system::{Action, SystemChange, SystemFacts};
 use crate::talk::{Busy, FloorSeen, TalkAsker, WhenBusy};
 use crate::web_viewers::{WebAsker, WebViewer};
@@ -310,6 +312,9 @@ pub trait ArchivePort: Send + Sync {
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export>;
     /// Begins to read a range as it was captured. Errors like [`Self::export`].
     fn replay(&self, camera: &CameraId, range: TimeRange) -> Result<Replay>;
+    /// How far the copies of a camera's recordings are, hour by hour. `wanted`: what any store is to have. Errors with `Invalid` where the
+    /// range holds too many hours.
+    fn copies(&self, camera: &CameraId, range: TimeRange, wanted: CopyWhat) -> Result<Vec<CopyHour>>;
     /// What is kept of each camera that has recordings, those that are no more, too.
     fn kept(&self) -> Result<Vec<KeptOfCamera>>;
     /// What is kept of one.

@@ -8,6 +8,7 @@ use crate::push::PushState;
 use crate::recording::RecordingState;
 use crate::status::{CameraInfo, ClockStatus, DamagedAccess, DiskStatus, Overall, sentence};
 use crate::switched_off::OffBy;
+use crate::sync::status::CopiesBrief;
 use crate::task::TaskStatus;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
@@ -26,6 +27,8 @@ pub enum SummaryAbout {
     NoCamera,
     /// The disk.
     Storage,
+    /// Copies off the box.
+    Copies,
     /// A task of the box.
     Task,
     /// Who may come in.
@@ -38,7 +41,7 @@ pub enum SummaryAbout {
 
 impl SummaryAbout {
     /// What they are called in JSON.
-    pub const PARTS: [&str; 7] = ["camera", "no_camera", "storage", "task", "access", "certificate", "clock"];
+    pub const PARTS: [&str; 8] = ["camera", "no_camera", "storage", "copies", "task", "access", "certificate", "clock"];
 }
 
 /// How the box is.
@@ -77,6 +80,8 @@ pub struct Status {
     pub tasks: Vec<TaskStatus>,
     /// The disk.
     pub disk: DiskStatus,
+    /// Copies off the box.
+    pub copies: CopiesBrief,
     /// Live WebRTC sessions.
     pub webrtc_sessions: usize,
     /// Live RTSP readers.
@@ -99,10 +104,11 @@ impl Status {
         for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
             task.reason = "it broke off".into();
         }
-        // Who comes in is not theirs to know.
+        // Who comes in and where copies go is not theirs to know.
         let damaged = DamagedAccess::default();
+        self.copies = CopiesBrief::default();
         let now = (self.clock.now, self.clock.synchronised);
-        let said = summarise(&self.cameras, &self.disk, &self.tasks, &damaged, &self.certificates, now);
+        let said = summarise(&self.cameras, &self.disk, (&self.tasks, &self.copies), &damaged, &self.certificates, now);
         (self.state, self.sentence, self.about) = (said.state, said.sentence, said.about);
         self
     }
@@ -138,12 +144,12 @@ const CLOCK: &str = "Everything works, but the clock is not synchronised: let th
 pub fn summarise(
     cameras: &[CameraInfo],
     disk: &DiskStatus,
-    tasks: &[TaskStatus],
+    (tasks, copies): (&[TaskStatus], &CopiesBrief),
     damaged: &DamagedAccess,
     certificates: &[CertificateFacts],
     (now, synchronised): (Timestamp, bool),
 ) -> Summary {
-    let fault = fault(cameras, disk, tasks).or_else(|| {
+    let fault = fault(cameras, disk, tasks, copies).or_else(|| {
         let damaged = damaged.problem().map(|problem| (SummaryAbout::Access, problem));
         let worn = || disk.says(Wear::Worn).map(|worn| (SummaryAbout::Storage, worn));
         damaged
@@ -161,7 +167,12 @@ pub fn summarise(
 }
 
 /// The worst that is wrong with what the box does.
-fn fault(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]) -> Option<(SummaryAbout, String)> {
+fn fault(
+    cameras: &[CameraInfo],
+    disk: &DiskStatus,
+    tasks: &[TaskStatus],
+    copies: &CopiesBrief,
+) -> Option<(SummaryAbout, String)> {
     let of = |c: &CameraInfo, what: String| Some((SummaryAbout::Camera { camera: c.id.clone() }, what));
     let first = |is: &dyn Fn(&CameraInfo) -> bool| cameras.iter().find(|c| is(c));
     if let Some(c) = first(&|c| c.recording.state == RecordingState::Paused) {
@@ -209,8 +220,17 @@ fn fault(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]) -> Opt
     {
         return of(c, format!("{} is not pushed to {}: {}", c.name, push.to, push.reason));
     }
+    if !copies.alarm.is_empty() {
+        return Some((SummaryAbout::Copies, capitalised(&copies.alarm)));
+    }
     let failing = tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health())?;
     Some((SummaryAbout::Task, format!("The task `{}` fails and is tried again: {}", failing.id, failing.reason)))
+}
+
+/// Names of stores stand within, so only the first letter changes.
+fn capitalised(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + signs.as_str())
 }
 
 #[cfg(test)]
@@ -235,7 +255,7 @@ mod tests {
         certificates: &[CertificateFacts],
         now: (Timestamp, bool),
     ) -> (Overall, String) {
-        let said = super::summarise(cameras, disk, tasks, damaged, certificates, now);
+        let said = super::summarise(cameras, disk, (tasks, &CopiesBrief::default()), damaged, certificates, now);
         (said.state, said.sentence)
     }
 
@@ -260,6 +280,7 @@ mod tests {
         let whole = DamagedAccess::default();
         let of = |id: &str| Some(SummaryAbout::Camera { camera: CameraId::new(id).expect("valid") });
         let all = [live.clone(), mute.clone(), slow.clone(), gone.clone(), gaps.clone(), paused];
+        let no_copies = CopiesBrief::default();
         for (cameras, disk, access, synchronised, want) in [
             (&all[..], &full, &damaged, true, of("shed")),
             (&all[..5], &full, &damaged, true, Some(SummaryAbout::Storage)),
@@ -272,7 +293,13 @@ mod tests {
             (&all[..1], &fine, &whole, true, None),
             (&[], &fine, &whole, true, Some(SummaryAbout::NoCamera)),
         ] {
-            let said = super::summarise(cameras, disk, &[], access, &[], (Timestamp(0), synchronised));
+            let said = super::summarise(cameras, disk, (&[], &no_copies), access, &[], (Timestamp(0), synchronised));
+            assert_eq!(said.about, want, "{}", said.sentence);
+        }
+        // What cameras have comes first, and copies before their task, which says less.
+        let alarm = CopiesBrief { alarm: "nothing is copied to nas/perch".into(), ..CopiesBrief::default() };
+        for (cameras, want) in [(&all[..2], of("hall")), (&all[..1], Some(SummaryAbout::Copies))] {
+            let said = super::summarise(cameras, &fine, (&[], &alarm), &whole, &[], NOW);
             assert_eq!(said.about, want, "{}", said.sentence);
         }
         let part = |about: &SummaryAbout| serde_json::to_value(about).expect("JSON")["part"].clone();
@@ -280,6 +307,7 @@ mod tests {
             SummaryAbout::Camera { camera: live.id },
             SummaryAbout::NoCamera,
             SummaryAbout::Storage,
+            SummaryAbout::Copies,
             SummaryAbout::Task,
             SummaryAbout::Access,
             SummaryAbout::Certificate,

@@ -18,6 +18,8 @@ use perch_domain::archive::{
 use perch_domain::held::with_copies;
 use perch_domain::playback;
 use perch_domain::ports::{ArchivePort, Export, OpenSegment, Replay};
+use perch_domain::sync::hours::CopyHour;
+use perch_domain::sync::target::CopyWhat;
 use rusqlite::params;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -167,6 +169,10 @@ impl ArchivePort for Recordings {
     /// than one format (another resolution, say), each keyframe brings its own.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export> {
         Ok(self.signed(export::begin(self, camera, range)?, camera, range))
+    }
+
+    fn copies(&self, camera: &CameraId, range: TimeRange, wanted: CopyWhat) -> Result<Vec<CopyHour>> {
+        self.hours_of_copies(camera, &range, wanted)
     }
 
     fn replay(&self, camera: &CameraId, range: TimeRange) -> Result<Replay> {

@@ -10,6 +10,8 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::{Secret, random_bytes};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, base64};
+use perch_domain::archive::TimeRange;
+use perch_domain::sync::hours::{CopyHour, RecordingCopy, hours_of, whole_hours};
 use perch_domain::sync::object::Sha256;
 use perch_domain::sync::plan::{CopyRecord, CopyStage, ToCopy};
 use perch_domain::sync::running::RunningFile;
@@ -41,6 +43,18 @@ pub(crate) const BACKGROUND_TO_COPY: &str = "FROM segment s LEFT JOIN copy c ON 
 pub(crate) const BEGUN: &str = "FROM copy c INDEXED BY copy_begun JOIN segment s ON s.id = c.segment
     WHERE c.target = ?1 AND c.state <> 'verified' AND s.state = 'sealed' AND s.end < ?2";
 
+/// Of a camera (`?1`) in whole hours from `?2` to `?3`: hour, how its recordings are, how many. `?4`: all are to be copied, not events alone.
+pub(crate) const HOURS: &str = "SELECT s.start / 3600000000, CASE
+        WHEN EXISTS (SELECT 1 FROM copy c WHERE c.segment = s.id AND c.state = 'verified') THEN iif(s.copied, 'verified', 'copied')
+        WHEN EXISTS (SELECT 1 FROM copy c WHERE c.segment = s.id AND c.state = 'committed') THEN 'copied'
+        WHEN s.copied OR (s.event IS NULL AND NOT ?4) THEN 'unwanted' ELSE 'waiting' END AS standing, count(*)
+    FROM segment s WHERE s.camera = ?1 AND s.start >= ?2 AND s.start < ?3 AND s.state = 'sealed' GROUP BY 1, 2
+    UNION ALL SELECT c.start / 3600000000, 'verified', count(DISTINCT c.segment) FROM copy c
+    WHERE c.camera = ?1 AND c.start >= ?2 AND c.start < ?3 AND c.state = 'verified'
+        AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.id = c.segment) GROUP BY 1
+    UNION ALL SELECT l.start / 3600000000, 'lost', count(*) FROM copy_lost l
+    WHERE l.camera = ?1 AND l.start >= ?2 AND l.start < ?3 GROUP BY 1";
+
 /// Numbers for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CopyCounts {
@@ -58,6 +72,8 @@ pub struct CopyCounts {
     pub last_copied_at: Option<Timestamp>,
     /// Recordings that went before it had a copy.
     pub lost: u64,
+    /// When the last of them did.
+    pub lost_at: Option<Timestamp>,
 }
 
 impl Recordings {
@@ -260,9 +276,37 @@ impl Recordings {
                 c.prepare_cached(sql)?.query_row([&name], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             (counts.copied, counts.copied_bytes) = (n.max(0) as u64, bytes.max(0) as u64);
             counts.last_copied_at = last.map(Timestamp);
-            let lost: i64 = c.prepare_cached("SELECT count(*) FROM copy_lost")?.query_row([], |r| r.get(0))?;
-            counts.lost = lost.max(0) as u64;
+            let sql = "SELECT count(*), max(at) FROM copy_lost";
+            let (lost, at): (i64, Option<i64>) = c.prepare_cached(sql)?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            (counts.lost, counts.lost_at) = (lost.max(0) as u64, at.map(Timestamp));
             Ok(counts)
+        })
+    }
+
+    /// How far the copies of a camera's recordings are, by the hour in which they began. `wanted`: what any target is to have. Errors
+    /// like [`whole_hours`].
+    pub(crate) fn hours_of_copies(
+        &self,
+        camera: &CameraId,
+        range: &TimeRange,
+        wanted: CopyWhat,
+    ) -> Result<Vec<CopyHour>> {
+        let (from, to) = whole_hours(range)?;
+        self.inner.db.read(format_args!("camera {camera}: looking up its copies"), |c| {
+            let mut counted = Vec::new();
+            let mut statement = c.prepare_cached(HOURS)?;
+            let mut rows = statement.query(params![camera.as_str(), from.0, to.0, wanted == CopyWhat::All])?;
+            while let Some(r) = rows.next()? {
+                let is = match r.get_ref(1)?.as_str().unwrap_or_default() {
+                    "verified" => RecordingCopy::Verified,
+                    "copied" => RecordingCopy::Copied,
+                    "unwanted" => RecordingCopy::Unwanted,
+                    "lost" => RecordingCopy::Lost,
+                    _ => RecordingCopy::Waiting,
+                };
+                counted.push((r.get(0)?, is, r.get::<_, i64>(2)?.max(0) as u64));
+            }
+            Ok(hours_of(counted))
         })
     }
 

@@ -26,7 +26,7 @@ fn hot_questions_are_answered_by_an_index() {
     let to_copy = of_copies.map(|rest| format!("SELECT s.id {rest}"));
     let (copied, copied_times) = (copied::copied_sql(), copied::times_sql());
     let of_copies = "copy_time (camera=? AND start>? AND start<?)";
-    let rows: [(&str, &str, &[&str]); 24] = [
+    let rows: [(&str, &str, &[&str]); 25] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
         ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
@@ -62,6 +62,11 @@ fn hot_questions_are_answered_by_an_index() {
             &["segment_copied_background (copied=? AND end<?)", "(target=? AND segment=?)"],
         ),
         ("copies that were begun", &to_copy[2], &["copy_begun (target=?)"]),
+        (
+            "copies by the hour",
+            copies::HOURS,
+            &["copy_segment (segment=?", by_time, "copy_time (camera=? AND start>? AND start<?)"],
+        ),
         ("what goes of a camera", forget::NEXT_OF_CAMERA, &[before]),
         ("events that go of a camera", forget::EVENTS_OF_CAMERA, &["event_camera (camera=? AND id<?)"]),
         ("a token", &token, &["(token=?)"]),

@@ -1,11 +1,27 @@
 // The words of copies that are kept elsewhere: where to, how it goes, keys, and opening them.
 import type { Asked, Store } from './copies/presets';
+import type { NewTarget } from './copies/new-target';
 import type { CopyTrouble } from './copies/open-copy';
-import type { CopyTargetStatus } from './types';
+import type { CopyHour, CopyTargetStatus } from './types';
 
 const many = (n: number, one: string, more: string) => `${n} ${n === 1 ? one : more}`;
 
+/** How far the copies of an hour's recordings are. */
+export function hourWords(hour: CopyHour, reason: string): string {
+  const { lost, waiting, copied, verified, unwanted } = hour;
+  const wanted = lost + waiting + copied + verified;
+  const of = (n: number) =>
+    n === wanted ? many(n, 'recording', 'recordings') : `${n} of ${wanted} recordings`;
+  if (lost > 0) return `${of(lost)} had to be deleted before being copied, because the disk was full`;
+  if (waiting > 0) return `${of(waiting)} on the box alone so far${reason && ` (${reason})`}`;
+  if (wanted === 0) return 'only events are copied, and nothing here is one';
+  if (copied > 0) return `${of(copied)} copied and not checked yet`;
+  const rest = unwanted > 0 ? '; what is no event stays on the box' : '';
+  return `${of(verified)} copied and checked${rest}`;
+}
+
 export const copiesWords = {
+  hour: (from: string, to: string, words: string) => `Copies, ${from} to ${to}: ${words}.`,
   open: {
     title: 'Open a copy',
     lead: 'Choose what you downloaded from your store. It is opened here in the browser: neither file nor key is sent anywhere, not even to the box.',
@@ -31,6 +47,42 @@ export const copiesWords = {
         'That is more than a browser holds at once. Choose fewer files, or use perch restore on a computer.',
     } satisfies Record<CopyTrouble, string>,
     inFile: (name: string, trouble: string) => `${name}: ${trouble}`,
+  },
+  encryption: {
+    title: 'Encryption',
+    choices: {
+      none: 'Not encrypted',
+      new: 'Encrypted, with a new key',
+      own: 'Encrypted, for a key that I have',
+    } satisfies Record<NewTarget['encryption'], string>,
+    hints: {
+      none: 'Whoever runs the store, and whoever gets into it, can look at the copies.',
+      new: 'The key is made here in the browser. The box gets the half that encrypts, and cannot open what it sent.',
+      own: 'Its public half, as age-keygen shows it.',
+    } satisfies Record<NewTarget['encryption'], string>,
+    warning:
+      'Without the key nobody opens the copies: not the store, not whoever made this box, and not even you. Nobody can make it anew. Keep it in two places where neither the box is nor a burglar comes, such as a password manager and a printout.',
+    make: 'Make a key and save it',
+    saveAgain: 'Save the key file again',
+    show: 'Show the key',
+    hide: 'Hide the key',
+    fileName: 'perch-copies-key.txt',
+    fileSays: 'Opens the copies of your Perch box. Without it nobody can, not even you.',
+    prove:
+      'Show that you have it, before anything is encrypted for it: type how the saved key ends, or choose the file.',
+    tail: (signs: number) => `The last ${signs} characters of the key`,
+    file: 'Or the key file that was saved',
+    wrongTail: 'The key ends otherwise. Look into the file that was saved.',
+    wrongFile: 'That file does not hold this key.',
+    proven: 'You have the key. Keep it well.',
+    recipient: 'Public key',
+    recipientHint: 'It begins with age1. The other half, AGE-SECRET-KEY-1…, stays with you.',
+    noRecipient: 'A public key begins with age1 and has 62 characters.',
+    noKey: 'Make the key first, or choose not to encrypt.',
+    unproven: 'Show first that you have the key: type how it ends, or choose its file.',
+    opaque: 'Names say nothing either',
+    opaqueHint:
+      'Else they show camera and time to whoever sees the store. With the key, perch restore finds everything all the same.',
   },
   grades: { good: 'Good:', warning: 'Mind:', bad: 'Does not work:' },
   stores: {
@@ -70,11 +122,14 @@ export const copiesWords = {
       n === 0 ? 'nothing' : `${n}, ${amount}${since && `, the oldest from ${since}`}`,
     rate: 'Rate',
     month: 'This month',
-    ofMonth: (sent: string, of: string) => (of ? `${sent} of ${of}` : sent),
+    ofMonth: (sent: string, of: string, left: string) => `${sent} of ${of}, ${left} left`,
     last: 'Last copy',
     lost: 'Lost',
     lostMany: (n: number) =>
       `${many(n, 'recording', 'recordings')} had to be deleted for want of space before being copied`,
+    evidence: 'The box signs by',
+    evidenceHint: (command: string) =>
+      `Whoever checks copies compares this key: write it down where the box is not. ${command} asks for it.`,
   },
   form: {
     title: 'A place for copies',

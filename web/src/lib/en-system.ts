@@ -1,4 +1,5 @@
 // Every word of the parts of System and of the page's frame that en.ts does not hold already, in English.
+import type { CopyTargetStatus } from './types';
 
 const plural = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
@@ -11,6 +12,7 @@ export const words = {
   goTo: {
     camera: (name: string) => `Look at ${name}`,
     storage: 'Look at the storage',
+    copies: 'Look at the copies',
     box: 'Look at the box',
     cameras: 'Look at the cameras',
     log: 'Look at the log',
@@ -47,6 +49,15 @@ export const words = {
     device: (name: string, user: string | null) => (user ? `${name}, ${user}` : name),
     box: (version: string, running: string) => `Version ${version}, running for ${running}`,
     copies: 'In a store of your own',
+    copiesAlarm: 'Needs you',
+    copiesAre: {
+      starting: 'Beginning',
+      copying: 'Copying now',
+      up_to_date: 'Everything is copied',
+      waiting: 'Waiting',
+      failing: 'Does not work, is tried again',
+      stopped: 'Stopped',
+    } satisfies Record<CopyTargetStatus['state'], string>,
     connection: 'How live pictures reach you',
     log: 'What the box does and did',
     logBad: (n: number) => `${plural(n, 'task waits', 'tasks wait')} for the next attempt`,

@@ -23,6 +23,7 @@ describe('the place of the sentence', () => {
     [{ part: 'camera', camera: 'gone' }, '/system/cameras', '/system/cameras'],
     [{ part: 'no_camera' }, '/add-camera', null],
     [{ part: 'storage' }, '/system/storage', '/system/storage'],
+    [{ part: 'copies' }, '/system/copies', '/system/copies'],
     [{ part: 'task' }, '/system/log', '/system/box'],
     [{ part: 'access' }, '/system/people', null],
     [{ part: 'certificate' }, '/system/box', '/system/box'],
@@ -37,6 +38,13 @@ describe('the place of the sentence', () => {
     expect(placeOf(about({ part: 'access' }), may)?.href).toBe('/system/people');
     expect(placeOf(about({ part: 'no_camera' }), may)).toBeNull();
   });
+});
+
+it('the line of the copies says how they are, and marks what somebody must see to', () => {
+  const line = (copies: Status['copies']) => lineOf('copies', { copies } as Status, null);
+  expect(line({ stores: 0, state: null, alarm: '' }).text).toBe('In a store of your own');
+  expect(line({ stores: 2, state: 'copying', alarm: '' })).toEqual({ text: 'Copying now', isBad: false });
+  expect(line({ stores: 1, state: 'stopped', alarm: 'nothing is copied' })).toMatchObject({ isBad: true });
 });
 
 it('the line of the overview says what the sentence says, and marks it alike', () => {

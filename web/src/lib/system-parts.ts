@@ -56,7 +56,6 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
   const { line } = words;
   if (part === 'device') return fine(me ? line.device(me.device_name, me.username) : '');
   if (part === 'connection') return fine(line.connection);
-  if (part === 'copies') return fine(line.copies);
   if (part === 'log' && !status) return fine(line.log);
   if (!status) return fine('');
   switch (part) {
@@ -78,6 +77,11 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
       const free = bytes(disk.free_bytes);
       const days = disk.days_at_this_rate;
       return fine(days === null ? line.storage(free) : line.storageDays(free, roundedDays(days)));
+    }
+    case 'copies': {
+      const { stores, state, alarm } = status.copies;
+      if (alarm) return bad(line.copiesAlarm);
+      return fine(stores === 0 || state === null ? line.copies : line.copiesAre[state]);
     }
     case 'people':
       return fine(line.watching(status.webrtc_sessions + status.rtsp_readers));
@@ -116,6 +120,8 @@ export function placeOf({ about, cameras }: Status, may: (permission: Permission
       return may('manage_box') ? { href: '/add-camera', label: goTo.add } : null;
     case 'storage':
       return at('storage', goTo.storage);
+    case 'copies':
+      return at('copies', goTo.copies);
     case 'task':
       return at('log', goTo.log) ?? at('box', goTo.box);
     case 'access':

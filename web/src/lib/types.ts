@@ -36,6 +36,9 @@ export type Gap = Schemas['Gap'];
 export type GapCause = Gap['cause'];
 
 export type CopyTargetStatus = Schemas['CopyTargetStatus'];
+export type CopyTargets = Schemas['CopyTargets'];
+export type CopyHour = Schemas['CopyHour'];
+export type CopyHours = Schemas['CopyHours'];
 export type StoreProbeLine = Schemas['ProbeLine'];
 export type ProbedStore = Schemas['ProbedStore'];
 

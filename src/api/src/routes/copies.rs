@@ -1,14 +1,17 @@
 //! Copies off the box: how they are, and stores that are tried out by whoever may name them.
 
-use crate::input::json;
-use crate::problem::Reply;
+use crate::auth::Who;
+use crate::input::{PathParts, Query, json};
+use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use perch_base::Error;
+use perch_domain::access::{Object, Permission};
+use perch_domain::sync::hours::CopyHours;
 use perch_domain::sync::status::StoreToTry;
-use perch_domain::sync::target::{GivenTarget, SyncTarget};
+use perch_domain::sync::target::{CopyWhat, GivenTarget, SyncTarget};
 use serde::Deserialize;
 
 /// A store that is to be tried out: one of the settings by its name, or another one.
@@ -27,6 +30,28 @@ struct StoreProbeRequest {
 /// `GET /api/v1/sync`
 pub(super) async fn targets(State(app): State<Shared>) -> Reply {
     Ok(Json(blocking(&app, |app| app.ports.copies.targets()).await?).into_response())
+}
+
+/// `GET /api/v1/cameras/{camera}/copies`
+pub(super) async fn hours(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
+    let id = path.camera()?;
+    let range = query.range()?;
+    // Where copies go is told to nobody else.
+    let manages = who.principal.may(Permission::ManageBox, Object::Box);
+    let copies = blocking(&app, move |app| {
+        let all = app.ports.copies.targets()?;
+        let any_wants_all = all.targets.iter().any(|target| target.what == CopyWhat::All);
+        let wanted = if any_wants_all { CopyWhat::All } else { CopyWhat::Events };
+        let hours = app.ports.archive.copies(&id, range, wanted)?;
+        if hours.is_empty() && !app.ports.cameras.cameras().iter().any(|c| c.id == id) {
+            return Ok(None);
+        }
+        let reason = if manages { all.reason() } else { String::new() };
+        let is_copied = !all.targets.is_empty();
+        Ok(Some(if is_copied { CopyHours { hours, reason } } else { CopyHours::default() }))
+    });
+    let copies = copies.await?.ok_or_else(|| Problem::not_found("camera"))?;
+    Ok(Json(copies).into_response())
 }
 
 /// `POST /api/v1/sync/probe`. Whoever hangs up ends it.

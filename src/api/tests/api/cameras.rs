@@ -15,6 +15,7 @@ use perch_domain::push::{PushStatus, PushTarget};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::summary::Status;
+use perch_domain::sync::status::CopiesBrief;
 use perch_domain::talk::{Busy, FloorSeen, TalkAsker, TalkStatus};
 use perch_domain::talkback::Echo;
 use perch_domain::task::{TaskId, TaskStatus};
@@ -162,6 +163,7 @@ impl CameraPort for Fake {
             clock: ClockStatus { now: now(), synchronised: true },
             cameras: self.cameras(),
             tasks,
+            copies: CopiesBrief::default(),
             disk: DiskStatus::default(),
             webrtc_sessions: 0,
             rtsp_readers: 0,

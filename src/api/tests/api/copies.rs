@@ -6,6 +6,7 @@ use http::Method;
 use perch_api::openapi;
 use perch_base::{Error, Result};
 use perch_domain::access::Role;
+use perch_domain::evidence::PublicKey;
 use perch_domain::ports::Later;
 use perch_domain::sync::profile::{ProbeGrade, ProbeLine};
 use perch_domain::sync::status::*;
@@ -30,7 +31,8 @@ fn target() -> SyncTarget {
 
 impl CopiesPort for FakeCopies {
     fn targets(&self) -> Result<CopyTargets> {
-        Ok(CopyTargets { targets: vec![CopyTargetStatus::new(&target(), now())] })
+        let status = CopyTargetStatus { reason: "no way".into(), ..CopyTargetStatus::new(&target(), now()) };
+        Ok(CopyTargets { targets: vec![status], evidence_key: Some(PublicKey([0xab; 32])) })
     }
     fn probe(&self, store: StoreToTry) -> Later<'_, Result<ProbedStore>> {
         Box::pin(async move {
@@ -55,7 +57,23 @@ async fn how_copies_are_is_for_whoever_manages_the_box() {
     let schema = json!({"$ref": "#/components/schemas/CopyTargets"});
     assert_eq!(differences(&openapi("0.0.0"), &schema, &got.json(), "copies"), Vec::<String>::new());
     assert_eq!(got.json()["targets"][0]["name"], "s3.example.org/copies");
+    assert_eq!(got.json()["evidence_key"], "ab".repeat(32));
     assert!(!got.json().to_string().contains("S3CRET"));
+}
+
+#[tokio::test]
+async fn how_far_copies_are_is_for_whoever_looks_back() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    let (_, viewer) = rig.fake.device(Role::Viewer, None);
+    let path = "/api/v1/cameras/front/copies?from=2026-05-01T00:00:00Z&to=2026-05-02T00:00:00Z";
+    for (who, reason) in [(&admin, "s3.example.org/copies: no way"), (&viewer, "")] {
+        let got = rig.get(path, who).await.json();
+        let schema = json!({"$ref": "#/components/schemas/CopyHours"});
+        assert_eq!(differences(&openapi("0.0.0"), &schema, &got, "hours"), Vec::<String>::new());
+        assert_eq!((got["hours"][0]["state"].as_str(), got["reason"].as_str()), (Some("verified"), Some(reason)));
+    }
+    rig.get(&path.replace("front", "nowhere"), &admin).await.problem(404);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Parts<'_> {
 fn queries(path: &str) -> Vec<&'static str> {
     let range = "?from=2026-05-01T12:00:00Z&to=2026-05-01T12:10:00Z";
     match path.rsplit('/').next().unwrap_or_default() {
-        "timeline" | "playback.m3u8" | "export.mp4" => vec![range, "", "?from=x"],
+        "timeline" | "copies" | "playback.m3u8" | "export.mp4" => vec![range, "", "?from=x"],
         "snapshot.jpg" => vec!["", "?at=2026-05-01T12:00:00Z", "?width=1"],
         "whep" => vec!["", "?stream=main", "?stream=sub", "?stream=huge"],
         _ => vec![""],

@@ -29,6 +29,8 @@ use perch_domain::motion::Cause;
 use perch_domain::pairing::{CodeOutcome, UsedCode};
 use perch_domain::ports::*;
 use perch_domain::status::*;
+use perch_domain::sync::hours::{CopyHour, HOUR_US, RecordingCopy, hours_of};
+use perch_domain::sync::target::CopyWhat;
 use perch_domain::talk::Floor;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -419,6 +421,11 @@ impl ArchivePort for Fake {
             vec![]
         };
         Ok(Timeline { from: range.from, to: range.to, spans, gaps: vec![], events: vec![] })
+    }
+    fn copies(&self, camera: &CameraId, range: TimeRange, _: CopyWhat) -> Result<Vec<CopyHour>> {
+        let is_known = [front(), yard()].contains(camera);
+        let first = [(range.from.0 / HOUR_US, RecordingCopy::Verified, 3)];
+        Ok(if is_known { hours_of(first) } else { vec![] })
     }
     fn events(&self, filter: &EventFilter) -> Result<EventPage> {
         if self.state().failing {

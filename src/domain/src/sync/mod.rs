@@ -1,6 +1,7 @@
 //! Copies off the box: what they are called, where they go, what is copied next. Nothing here is sent.
 
 pub mod fault;
+pub mod hours;
 pub mod keys;
 pub mod object;
 pub mod plan;

@@ -2,10 +2,15 @@
 
 use super::profile::{EndpointProfile, ProbeLine};
 use super::target::{CopyWhat, SyncTarget};
+use crate::evidence::PublicKey;
 use crate::ports::Later;
 use perch_base::Result;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY, Timestamp};
 use serde::Serialize;
+use std::time::Duration;
+
+/// For so long it is said that something was lost.
+const LOST_IS_SAID: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How copying to one target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +65,10 @@ pub struct CopyTargetStatus {
     pub last_copied_at: Option<Timestamp>,
     /// Recordings that had to be deleted for want of space before they were copied.
     pub lost: u64,
+    /// When that was so last.
+    pub lost_at: Option<Timestamp>,
+    /// What somebody must see to; empty where nothing is.
+    pub alarm: String,
     /// Sent lately, bytes a second.
     pub bytes_per_s: u64,
     /// Sent this month, bytes.
@@ -89,11 +98,33 @@ impl CopyTargetStatus {
             copied_bytes: 0,
             last_copied_at: None,
             lost: 0,
+            lost_at: None,
+            alarm: String::new(),
             bytes_per_s: 0,
             month_bytes: 0,
             monthly_bytes: target.monthly_bytes,
             profile: None,
         }
+    }
+
+    /// What somebody must see to, without its full stop: that it stopped, that nothing was copied for a day, that something was lost.
+    pub fn alarm_at(&self, now: Timestamp) -> Option<String> {
+        let because = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        if self.state == CopyingState::Stopped {
+            return Some(format!("nothing is copied to {}{because}", self.name));
+        }
+        let is_old = |then: Timestamp, age: Duration| now.micros_since(then) > age.as_micros() as i64;
+        let waits_long = self.oldest_waiting.is_some_and(|ended| is_old(ended, DAY));
+        if waits_long && self.last_copied_at.is_none_or(|last| is_old(last, DAY)) {
+            return Some(format!("nothing was copied to {} for a day{because}", self.name));
+        }
+        let lost = self.lost_at.filter(|at| !is_old(*at, LOST_IS_SAID));
+        lost.map(|_| {
+            let recordings = if self.lost == 1 { "1 recording".into() } else { format!("{} recordings", self.lost) };
+            format!(
+                "{recordings} had to be deleted before being copied, because the disk was full: let copies go faster, or record less"
+            )
+        })
     }
 
     /// It is like this now. Returns whether that is news.
@@ -113,6 +144,45 @@ impl CopyTargetStatus {
 pub struct CopyTargets {
     /// None: nothing is copied.
     pub targets: Vec<CopyTargetStatus>,
+    /// The key by which the box signs what it recorded, 64 hex digits: `perch verify --key` is given it; `None` where it cannot be read.
+    pub evidence_key: Option<PublicKey>,
+}
+
+impl CopyTargets {
+    /// The same in short.
+    pub fn brief(&self) -> CopiesBrief {
+        let count = self.targets.len();
+        let alarm = self.targets.iter().map(|target| target.alarm.clone()).find(|alarm| !alarm.is_empty());
+        let is = |state| self.targets.iter().any(|target| target.state == state);
+        // The worst first.
+        let worst = [
+            CopyingState::Stopped,
+            CopyingState::Failing,
+            CopyingState::Waiting,
+            CopyingState::Starting,
+            CopyingState::Copying,
+            CopyingState::UpToDate,
+        ];
+        let state = worst.into_iter().find(|state| is(*state));
+        CopiesBrief { stores: count, state, alarm: alarm.unwrap_or_default() }
+    }
+
+    /// Why what waits does: the first target's reason that has one.
+    pub fn reason(&self) -> String {
+        let reasons = self.targets.iter().filter(|target| !target.reason.is_empty());
+        reasons.map(|target| format!("{}: {}", target.name, target.reason)).next().unwrap_or_default()
+    }
+}
+
+/// How copying is, as the whole box says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CopiesBrief {
+    /// Stores that copies go to; 0 where nothing is copied, and for whoever does not manage the box.
+    pub stores: usize,
+    /// How the one is that is worst off.
+    pub state: Option<CopyingState>,
+    /// What somebody must see to; empty where nothing is.
+    pub alarm: String,
 }
 
 /// What was found out of a store.
@@ -148,16 +218,39 @@ mod tests {
     use super::*;
     use crate::sync::target::GivenTarget;
 
+    const GIVEN: GivenTarget<'_> = GivenTarget {
+        endpoint: "https://s3.example.org",
+        region: "auto",
+        bucket: "copies",
+        prefix: "",
+        access_key: "id",
+        secret_key: "secret",
+    };
+
+    #[test]
+    fn what_stops_what_is_old_and_what_was_lost_is_an_alarm() {
+        let (day, now) = (86_400_000_000, Timestamp(100 * 86_400_000_000));
+        let ago = |days: i64| Some(Timestamp(now.0 - days * day - 1));
+        let status = CopyTargetStatus::new(&SyncTarget::to_try(&GIVEN).expect("valid"), now);
+        let alarm = |change: &dyn Fn(&mut CopyTargetStatus)| {
+            let mut changed = status.clone();
+            change(&mut changed);
+            changed.alarm_at(now).unwrap_or_default()
+        };
+        assert_eq!(alarm(&|_| {}), "");
+        assert_eq!(alarm(&|s| s.oldest_waiting = ago(0)), "");
+        assert_eq!(alarm(&|s| (s.oldest_waiting, s.last_copied_at) = (ago(2), ago(0))), "");
+        let stuck = alarm(&|s| (s.oldest_waiting, s.last_copied_at, s.reason) = (ago(1), ago(3), "no way".into()));
+        assert_eq!(stuck, "nothing was copied to s3.example.org/copies for a day: no way");
+        assert!(alarm(&|s| s.oldest_waiting = ago(1)).contains("for a day"));
+        assert!(alarm(&|s| s.state = CopyingState::Stopped).starts_with("nothing is copied to"));
+        assert!(alarm(&|s| (s.lost, s.lost_at) = (1, ago(6))).starts_with("1 recording had"));
+        assert_eq!(alarm(&|s| (s.lost, s.lost_at) = (1, ago(7))), "");
+    }
+
     #[test]
     fn what_is_said_again_is_no_news() {
-        let given = GivenTarget {
-            endpoint: "https://s3.example.org",
-            region: "auto",
-            bucket: "copies",
-            prefix: "",
-            access_key: "id",
-            secret_key: "secret",
-        };
+        let given = GIVEN;
         let target = SyncTarget::to_try(&given).expect("valid");
         let mut status = CopyTargetStatus::new(&target, Timestamp(1));
         assert!(

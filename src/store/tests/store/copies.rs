@@ -4,13 +4,14 @@ use crate::common::{TestStore, camera, event, range, record, s};
 use bytes::Bytes;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::WhereHeld;
+use perch_domain::archive::{TimeRange, WhereHeld};
 use perch_domain::held::{CopyPlace, CopyReader};
 use perch_domain::ports::ArchivePort;
 use perch_domain::retention::{CopiesWanted, RetentionConfig};
+use perch_domain::sync::hours::HourState;
 use perch_domain::sync::object::Sha256;
 use perch_domain::sync::plan::{CopyRecord, CopyStage, ToCopy};
-use perch_domain::sync::target::{GivenTarget, SyncTarget};
+use perch_domain::sync::target::{CopyWhat, GivenTarget, SyncTarget};
 use perch_store::{Config, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ fn target(bucket: &str) -> SyncTarget {
         secret_key: "secret",
     };
     let target = SyncTarget::to_try(&given).expect("valid");
-    SyncTarget { what: perch_domain::sync::target::CopyWhat::All, ..target }
+    SyncTarget { what: CopyWhat::All, ..target }
 }
 
 fn copied(store: &Store, target: &SyncTarget, one: &ToCopy, all: &[SyncTarget]) {
@@ -75,15 +76,26 @@ fn nothing_goes_before_all_who_want_it_have_it_but_for_the_reserve() {
     assert_eq!(gone(), 1);
     let counts = store.recordings().copy_counts(&near, FAR).expect("counted");
     assert_eq!((counts.waiting, counts.copied, counts.lost), (2, 0, 0));
+    let hour = |wanted| {
+        let range = TimeRange { from: s(0.0), to: s(10.0) };
+        let hours = store.recordings().copies(&camera(), range, wanted).expect("asked");
+        let [hour] = hours.as_slice() else { panic!("{hours:?}") };
+        (hour.state, [hour.lost, hour.waiting, hour.unwanted, hour.copied, hour.verified])
+    };
+    assert_eq!(hour(CopyWhat::All), (HourState::Local, [0, 2, 0, 0, 1]), "of the one that went there is a copy");
+    assert_eq!(hour(CopyWhat::Events), (HourState::Verified, [0, 0, 2, 0, 1]));
     // One target less: what the other has may go.
     copied(&store, &near, &all[1], &both);
     assert_eq!(gone(), 0);
+    assert_eq!(hour(CopyWhat::All), (HourState::Local, [0, 1, 0, 1, 1]));
     store.recordings().copies_are_for(&both[..1]).expect("noted");
     assert_eq!(gone(), 1);
     // The disk's own reserve is hit: it goes all the same, and that is written down.
     store.limits().follow(&config(RetentionConfig { min_free_bytes: u64::MAX / 2, ..small }));
     assert_eq!(gone(), 1);
-    assert_eq!(store.recordings().copy_counts(&near, FAR).expect("counted").lost, 1);
+    let counts = store.recordings().copy_counts(&near, FAR).expect("counted");
+    assert!(counts.lost == 1 && counts.lost_at.is_some());
+    assert_eq!(hour(CopyWhat::All), (HourState::Lost, [1, 0, 0, 0, 2]));
 }
 
 #[test]

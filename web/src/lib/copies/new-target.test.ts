@@ -13,6 +13,19 @@ const whole = (more: Partial<NewTarget> = {}): NewTarget => ({
 });
 
 describe('the form of a place for copies', () => {
+  it('encrypts for a key that was proven or is one, and for nothing else', () => {
+    const recipient = `age1${'q'.repeat(58)}`;
+    const key = (more: Partial<NewTarget>) => targetProblems(whole(more)).get('key') ?? '';
+    expect(key({ encryption: 'new' })).toMatch(/Make the key first/);
+    expect(key({ encryption: 'new', recipient })).toMatch(/Show first/);
+    expect(key({ encryption: 'new', recipient, isKeyProven: true })).toBe('');
+    expect(key({ encryption: 'own', recipient: 'AGE-SECRET-KEY-1' })).toMatch(/begins with age1/);
+    const own = whole({ encryption: 'own', recipient: ` ${recipient} `, opaque: true });
+    expect(targetBody(own)).toMatchObject({ encrypt_to: [recipient], opaque: true });
+    expect(targetBody({ ...own, encryption: 'none' })).not.toHaveProperty('encrypt_to');
+    expect(targetBody({ ...own, encryption: 'none' })).not.toHaveProperty('opaque');
+  });
+
   it('becomes what the box takes, without what was left out', () => {
     expect(targetBody(whole())).toEqual({
       endpoint: 'https://s3.eu-central-1.amazonaws.com',

@@ -1,5 +1,6 @@
 // The form of a place that copies go to: what it becomes in the settings, and what is wrong with it. Pure.
 import { copiesWords } from '../en-copies';
+import { isRecipient } from './owner-key';
 import { type Answers, type Asked, NO_ANSWERS, PRESETS, type Store, fits } from './presets';
 
 export interface NewTarget {
@@ -14,6 +15,14 @@ export interface NewTarget {
   mbit: string;
   /** Gigabytes a month at most; empty for no limit. */
   gigabytes: string;
+  /** For nobody, for a key that was made on the page, or for one that the owner has. */
+  encryption: 'none' | 'new' | 'own';
+  /** The public key that copies are encrypted for. */
+  recipient: string;
+  /** The owner showed that they have what opens the copies. */
+  isKeyProven: boolean;
+  /** Names in the store say nothing. */
+  opaque: boolean;
 }
 
 export const NEW_TARGET: NewTarget = {
@@ -26,6 +35,10 @@ export const NEW_TARGET: NewTarget = {
   what: 'events',
   mbit: '',
   gigabytes: '',
+  encryption: 'none',
+  recipient: '',
+  isKeyProven: false,
+  opaque: false,
 };
 
 /** One entry of `sync`, as the box takes it: the keys as they are, which it moves into files of their own. */
@@ -39,9 +52,11 @@ export interface TargetBody {
   prefix?: string;
   max_bytes_per_s?: number;
   monthly_bytes?: number;
+  encrypt_to?: string[];
+  opaque?: boolean;
 }
 
-export type TargetField = Asked | 'bucket' | 'access' | 'secret' | 'mbit' | 'gigabytes';
+export type TargetField = Asked | 'bucket' | 'access' | 'secret' | 'mbit' | 'gigabytes' | 'key';
 
 const t = copiesWords;
 const BYTES_OF_MBIT = 125_000;
@@ -65,6 +80,10 @@ export function targetProblems(target: NewTarget): Map<TargetField, string> {
   if (target.secret.trim() === '') problems.set('secret', t.form.missing);
   for (const field of ['mbit', 'gigabytes'] as const)
     if (target[field].trim() !== '' && amount(target[field]) === null) problems.set(field, t.form.notANumber);
+  const { encryption, recipient, isKeyProven } = target;
+  if (encryption === 'own' && !isRecipient(recipient)) problems.set('key', t.encryption.noRecipient);
+  if (encryption === 'new' && !recipient) problems.set('key', t.encryption.noKey);
+  else if (encryption === 'new' && !isKeyProven) problems.set('key', t.encryption.unproven);
   return problems;
 }
 
@@ -82,5 +101,7 @@ export function targetBody(target: NewTarget): TargetBody {
     ...(prefix && { prefix }),
     ...(mbit && { max_bytes_per_s: Math.round(mbit * BYTES_OF_MBIT) }),
     ...(gigabytes && { monthly_bytes: Math.round(gigabytes * BYTES_OF_GB) }),
+    ...(target.encryption !== 'none' && { encrypt_to: [target.recipient.trim()] }),
+    ...(target.encryption !== 'none' && target.opaque && { opaque: true }),
   };
 }

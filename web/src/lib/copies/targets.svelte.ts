@@ -3,17 +3,17 @@ import { api } from '../api';
 import { Resource } from '../resource.svelte';
 import { type SettingsPorts, box } from '../settings/ports';
 import type { Tree } from '../settings/tree';
-import type { CopyTargetStatus, StoreProbeLine } from '../types';
+import type { CopyTargetStatus, CopyTargets as All, StoreProbeLine } from '../types';
 import type { TargetBody } from './new-target';
 
 export interface CopyPorts {
-  ask: () => Promise<CopyTargetStatus[]>;
+  ask: () => Promise<All>;
   probe: (store: Tree) => Promise<StoreProbeLine[]>;
   settings: Pick<SettingsPorts, 'read' | 'change'>;
 }
 
 const browserPorts: CopyPorts = {
-  ask: async () => (await api.get('/api/v1/sync')).targets,
+  ask: async () => api.get('/api/v1/sync'),
   probe: async (body) => (await api.post('/api/v1/sync/probe', { body })).lines,
   settings: box,
 };
@@ -21,7 +21,7 @@ const browserPorts: CopyPorts = {
 const entriesOf = (values: Tree): Tree[] => (Array.isArray(values.sync) ? (values.sync as Tree[]) : []);
 
 export class CopyTargets {
-  resource: Resource<CopyTargetStatus[]>;
+  resource: Resource<All>;
 
   constructor(private readonly ports: CopyPorts = browserPorts) {
     this.resource = new Resource(() => ports.ask());

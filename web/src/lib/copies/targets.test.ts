@@ -8,7 +8,7 @@ function setUp(sync: Tree[]) {
   const said: { patch: Tree; tag: string }[] = [];
   const probed: Tree[] = [];
   const ports: CopyPorts = {
-    ask: () => Promise.resolve([]),
+    ask: () => Promise.resolve({ targets: [], evidence_key: null }),
     probe: (store) => {
       probed.push(store);
       return Promise.resolve([]);

@@ -1,6 +1,6 @@
 // Paints the strip: recorded spans, hatched gaps, events by their score, ruler and playhead.
-import { toMs } from '../time';
-import type { PerchEvent } from '../types';
+import { HOUR, toMs } from '../time';
+import type { CopyHour, PerchEvent } from '../types';
 import { type Stretch, layoutStretches } from './layout';
 import { ticks } from './ticks';
 import { type View, xAt } from './view';
@@ -18,10 +18,15 @@ export interface Scene {
   spans: readonly Stretch[];
   gaps: readonly Stretch[];
   events: readonly PerchEvent[];
+  /** How far the copies of each hour are; none where nothing is copied. */
+  hours: readonly CopyHour[];
   range: { fromMs: number; toMs: number } | null;
 }
 
-type Palette = Record<'text' | 'muted' | 'line' | 'accent' | 'span' | 'gap' | 'sunken' | 'surface', string>;
+type Palette = Record<
+  'text' | 'muted' | 'line' | 'accent' | 'span' | 'gap' | 'sunken' | 'surface' | 'good' | 'busy' | 'bad',
+  string
+>;
 
 function palette(element: Element): Palette {
   const style = getComputedStyle(element);
@@ -35,6 +40,9 @@ function palette(element: Element): Palette {
     gap: colour('gap'),
     sunken: colour('sunken'),
     surface: colour('surface'),
+    good: colour('good'),
+    busy: colour('busy'),
+    bad: colour('bad'),
   };
 }
 
@@ -58,6 +66,7 @@ export function draw(canvas: HTMLCanvasElement, scene: Scene): void {
   for (const { x, w } of layoutStretches(scene.spans, view, width))
     c.fillRect(x, TOP + 24, Math.max(1, w), 40);
   drawEvents(c, scene, colours.accent);
+  drawHours(c, scene, colours);
   drawRange(c, scene, colours.accent);
   drawRuler(c, scene, colours);
   drawPlayhead(c, scene, colours);
@@ -113,6 +122,23 @@ function drawRange(c: CanvasRenderingContext2D, scene: Scene, colour: string): v
   c.fillStyle = colour;
   c.fillRect(left, TOP, right - left, BOTTOM - TOP);
   c.restore();
+}
+
+/** Beneath what is recorded, an hour each with a pixel between; thinner where nothing is to be copied. */
+function drawHours(c: CanvasRenderingContext2D, scene: Scene, colours: Palette): void {
+  const { view, width, nowMs } = scene;
+  for (const hour of scene.hours) {
+    const startMs = toMs(hour.start);
+    const left = Math.max(0, xAt(view, width, startMs));
+    const right = Math.min(width, xAt(view, width, Math.min(startMs + HOUR, nowMs)));
+    if (right <= left) continue;
+    c.fillStyle = { lost: colours.bad, local: colours.busy, copied: colours.accent, verified: colours.good }[
+      hour.state
+    ];
+    const isWanted = hour.state !== 'local' || hour.waiting > 0;
+    if (!isWanted) c.fillStyle = colours.gap;
+    c.fillRect(left, BOTTOM + 2, Math.max(1, right - left - 1), isWanted ? 4 : 2);
+  }
 }
 
 function drawRuler(c: CanvasRenderingContext2D, scene: Scene, colours: Palette): void {
