@@ -253,7 +253,12 @@ export function timeline(cameraId, fromMs, toMs, known = events) {
   const spans = [];
   let at = Math.max(fromMs, startedMs);
   for (const gap of [...gaps, { start: end, end }]) {
-    if (gap.start > at) spans.push({ start: iso(at), end: iso(gap.start) });
+    if (gap.start > at)
+      spans.push({
+        start: iso(at),
+        end: iso(gap.start),
+        held: at < Date.now() - 20 * HOUR ? 'copy' : 'here',
+      });
     at = Math.max(at, gap.end);
   }
   return {

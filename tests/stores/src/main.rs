@@ -14,7 +14,8 @@ async fn main() {
         .map(|(id, rights)| (id, "of-the-tests", rights));
     let store = TestStore::start(&root, &keys).await;
     let over = TestStore::start_tls(&root, &keys, -2).await;
-    std::fs::write(root.join("authority.pem"), over.ca_pem.clone().unwrap_or_default()).expect("the authority is written");
+    std::fs::write(root.join("authority.pem"), over.ca_pem.clone().unwrap_or_default())
+        .expect("the authority is written");
     println!("{}\n{}", store.endpoint(), over.endpoint());
     std::future::pending::<()>().await;
 }

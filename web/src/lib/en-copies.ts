@@ -21,6 +21,12 @@ export function hourWords(hour: CopyHour, reason: string): string {
 }
 
 export const copiesWords = {
+  fromCopy: 'From the copy',
+  held: {
+    copy: 'This is on the box no more: it is played from the copy.',
+    encrypted:
+      'This is on the box no more, and its copy is encrypted: download it from the store and open it under System, Copies elsewhere.',
+  },
   hour: (from: string, to: string, words: string) => `Copies, ${from} to ${to}: ${words}.`,
   open: {
     title: 'Open a copy',

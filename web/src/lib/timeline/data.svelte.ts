@@ -7,7 +7,15 @@ import { SECOND, toMs } from '../time';
 import { gapWords } from '../off-words';
 import type { PerchEvent, Timeline } from '../types';
 import { range } from '../urls';
-import { type GapStretch, type Stretch, eventNear, mergeTimelines, nextIn, stretchAt } from './layout';
+import {
+  type GapStretch,
+  type SpanStretch,
+  type Stretch,
+  eventNear,
+  mergeTimelines,
+  nextIn,
+  stretchAt,
+} from './layout';
 import type { View } from './view';
 import { type Range, TAIL_MS, tailRange, wideRange, withEvent } from './windows';
 
@@ -31,7 +39,9 @@ export const timelinePorts: TimelinePorts = {
 export class TimelineData {
   #timeline = $state.raw<Timeline | null>(null);
   error = $state('');
-  readonly spans = $derived<Stretch[]>((this.#timeline?.spans ?? []).map(stretch));
+  readonly spans = $derived<SpanStretch[]>(
+    (this.#timeline?.spans ?? []).map((span) => ({ ...stretch(span), held: span.held })),
+  );
   readonly gaps = $derived<GapStretch[]>(
     (this.#timeline?.gaps ?? []).map((gap) => ({ ...stretch(gap), words: gapWords(gap) })),
   );
@@ -102,7 +112,7 @@ export class TimelineData {
     if (this.#view) this.show(this.#view);
   };
 
-  spanAt = (ms: number): Stretch | undefined => stretchAt(this.spans, ms);
+  spanAt = (ms: number): SpanStretch | undefined => stretchAt(this.spans, ms);
   gapAt = (ms: number): GapStretch | undefined => stretchAt(this.gaps, ms);
   nextRecorded = (ms: number): number | null => nextIn(this.spans, ms);
   eventNear = (view: View, width: number, x: number, reachPx: number): PerchEvent | undefined =>

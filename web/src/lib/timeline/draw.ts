@@ -1,7 +1,7 @@
 // Paints the strip: recorded spans, hatched gaps, events by their score, ruler and playhead.
 import { HOUR, toMs } from '../time';
 import type { CopyHour, PerchEvent } from '../types';
-import { type Stretch, layoutStretches } from './layout';
+import { type SpanStretch, type Stretch, layoutStretches } from './layout';
 import { ticks } from './ticks';
 import { type View, xAt } from './view';
 
@@ -15,7 +15,7 @@ export interface Scene {
   width: number;
   nowMs: number;
   playheadMs: number;
-  spans: readonly Stretch[];
+  spans: readonly SpanStretch[];
   gaps: readonly Stretch[];
   events: readonly PerchEvent[];
   /** How far the copies of each hour are; none where nothing is copied. */
@@ -63,8 +63,21 @@ export function draw(canvas: HTMLCanvasElement, scene: Scene): void {
   c.fillRect(0, TOP, Math.max(0, nowX), BOTTOM - TOP);
   hatch(c, layoutStretches(scene.gaps, view, width), colours.gap);
   c.fillStyle = colours.span;
-  for (const { x, w } of layoutStretches(scene.spans, view, width))
+  for (const { x, w } of layoutStretches(
+    scene.spans.filter(({ held }) => held === 'here'),
+    view,
+    width,
+  ))
     c.fillRect(x, TOP + 24, Math.max(1, w), 40);
+  // What is on the box no more is an outline.
+  c.strokeStyle = colours.span;
+  c.lineWidth = 2;
+  for (const { x, w } of layoutStretches(
+    scene.spans.filter(({ held }) => held !== 'here'),
+    view,
+    width,
+  ))
+    c.strokeRect(x + 1, TOP + 25, Math.max(1, w - 2), 38);
   drawEvents(c, scene, colours.accent);
   drawHours(c, scene, colours);
   drawRange(c, scene, colours.accent);

@@ -8,6 +8,11 @@ export interface Stretch {
   endMs: number;
 }
 
+/** One that is recorded, and where it can be had. */
+export interface SpanStretch extends Stretch {
+  held: Timeline['spans'][number]['held'];
+}
+
 /** One that is not recorded, and why. */
 export interface GapStretch extends Stretch {
   words: string;
