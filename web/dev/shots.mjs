@@ -12,6 +12,13 @@ const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.m
 mkdirSync(folder, { recursive: true });
 
 const still = (ms) => new Promise((done) => setTimeout(done, ms));
+/** Yesterday, as a field of dates takes it. */
+const dayBefore = () => {
+  const day = new Date(Date.now() - 86_400_000);
+  return [day.getFullYear(), day.getMonth() + 1, day.getDate()]
+    .map((n) => String(n).padStart(2, '0'))
+    .join('-');
+};
 const shots = [
   { name: 'pair-unclaimed', path: '/', scenario: { claimed: false, signed_in: false } },
   {
@@ -148,6 +155,29 @@ const shots = [
       await p.getByTestId('secret-key').fill('secret');
       await p.getByTestId('try-target').click();
       await p.getByTestId('probe-lines').waitFor();
+    },
+  },
+  {
+    name: 'copies-key',
+    path: '/system/copies',
+    act: async (p) => {
+      await p.getByTestId('add-store').click();
+      await p.getByTestId('encryption-new').check();
+      await p.getByTestId('make-key').click();
+      await p.getByTestId('key-tail').fill('WRONGX');
+      await p.getByTestId('key-tail').scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: 'camera-from-copy',
+    path: '/camera/front',
+    settle: 1500,
+    act: async (p) => {
+      await p.getByTestId('timeline-day').fill(dayBefore());
+      const strip = p.getByTestId('timeline');
+      const size = await strip.boundingBox();
+      await strip.click({ position: { x: size.width * 0.06, y: 60 } });
+      await p.getByText(/^From the copy/).waitFor({ timeout: 8000 });
     },
   },
   { name: 'system-error', path: '/system', scenario: { failing: true } },

@@ -23,9 +23,9 @@ export function hourWords(hour: CopyHour, reason: string): string {
 export const copiesWords = {
   fromCopy: 'From the copy',
   held: {
-    copy: 'This is on the box no more: it is played from the copy.',
+    copy: 'From the copy: the box has no recording of its own of this moment any more.',
     encrypted:
-      'This is on the box no more, and its copy is encrypted: download it from the store and open it under System, Copies elsewhere.',
+      'Only an encrypted copy is left of this: download it from the store and open it under System, Copies elsewhere.',
   },
   hour: (from: string, to: string, words: string) => `Copies, ${from} to ${to}: ${words}.`,
   open: {
