@@ -11,7 +11,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -110,16 +110,20 @@ fn service(root: &Path, keys: &[(&str, &str, Rights)]) -> (S3Service, NamedStore
         auth.register((*id).to_owned(), SecretKey::from(*secret));
     }
     builder.set_auth(auth);
-    builder.set_access(ByRights(keys.iter().map(|(id, _, rights)| ((*id).to_owned(), *rights)).collect()));
+    let rights = keys.iter().map(|(id, _, rights)| ((*id).to_owned(), *rights)).collect();
+    builder.set_access(ByRights { root: root.to_owned(), rights });
     (builder.build(), names)
 }
 
-struct ByRights(HashMap<String, Rights>);
+struct ByRights {
+    root: PathBuf,
+    rights: HashMap<String, Rights>,
+}
 
 #[async_trait::async_trait]
 impl S3Access for ByRights {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let rights = cx.credentials().and_then(|c| self.0.get(&c.access_key));
+        let rights = cx.credentials().and_then(|c| self.rights.get(&c.access_key));
         let what = cx.s3_op().name();
         let may = match rights {
             None => false,
@@ -132,6 +136,10 @@ impl S3Access for ByRights {
                 )
             }
         };
+        // s3s-fs would make the bucket.
+        if may && cx.s3_path().get_bucket_name().is_some_and(|bucket| !self.root.join(bucket).is_dir()) {
+            return Err(s3_error!(NoSuchBucket, "there is no such bucket"));
+        }
         if may { Ok(()) } else { Err(s3_error!(AccessDenied, "this key may not {what}")) }
     }
 }
