@@ -8,7 +8,7 @@ use crate::push::PushState;
 use crate::recording::RecordingState;
 use crate::status::{CameraInfo, ClockStatus, DamagedAccess, DiskStatus, Overall, sentence};
 use crate::switched_off::OffBy;
-use crate::sync::status::CopiesBrief;
+use crate::sync::brief::CopiesBrief;
 use crate::task::TaskStatus;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;

@@ -1,5 +1,6 @@
 //! Copies off the box: what they are called, where they go, what is copied next. Nothing here is sent.
 
+pub mod brief;
 pub mod fault;
 pub mod hours;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! How copying is, as people are told; and the port by which the page asks for it and tries stores out.
 
+pub use super::brief::{CopiesBrief, CopyingState};
 use super::profile::{EndpointProfile, ProbeLine};
 use super::target::{CopyWhat, SyncTarget};
 use crate::evidence::PublicKey;
@@ -11,26 +12,6 @@ use std::time::Duration;
 
 /// For so long it is said that something was lost.
 const LOST_IS_SAID: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How copying to one target is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CopyingState {
-    /// The store was not reached yet.
-    Starting,
-    /// Something is being copied.
-    Copying,
-    /// Everything that is to be copied is there.
-    UpToDate,
-    /// Something is to be copied and waits for its time: a schedule, a budget, or until nobody watches.
-    Waiting,
-    /// It failed and is tried again.
-    Failing,
-    /// It failed in a way that only a person can mend.
-    Stopped,
-}
-
-perch_base::all_of!(CopyingState { Starting, Copying, UpToDate, Waiting, Failing, Stopped });
 
 /// One target as people are told of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -172,17 +153,6 @@ impl CopyTargets {
         let reasons = self.targets.iter().filter(|target| !target.reason.is_empty());
         reasons.map(|target| format!("{}: {}", target.name, target.reason)).next().unwrap_or_default()
     }
-}
-
-/// How copying is, as the whole box says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CopiesBrief {
-    /// Stores that copies go to; 0 where nothing is copied, and for whoever does not manage the box.
-    pub stores: usize,
-    /// How the one is that is worst off.
-    pub state: Option<CopyingState>,
-    /// What somebody must see to; empty where nothing is.
-    pub alarm: String,
 }
 
 /// What was found out of a store.
