@@ -46,6 +46,15 @@ impl PlayerSpeech {
     /// A packet of RTP came.
     pub fn take(&self, packet: &[u8]) {
         let Some(packet) = SpeechPacket::read(packet) else { return };
+        // What can be nobody's speech takes the floor from nobody.
+        let is_speech = match packet.payload_type {
+            OPUS => perch_domain::opus::duration_of(packet.payload).is_some(),
+            PCMU => true,
+            _ => false,
+        };
+        if !is_speech {
+            return;
+        }
         // Whom the settings do not name any more is not heard any more.
         if !self.speaker.lets_player(&self.who.name) {
             return;

@@ -193,3 +193,59 @@ fn whip_servers_that_are_no_good() {
     });
     assert_eq!(*elsewhere.lock().expect("no panic"), 0, "the token goes nowhere else");
 }
+
+/// What an SRT server that is no good does with what it is sent (draft-sharabayko-srt, section 3.2.1: the handshake).
+#[derive(Clone, Copy, Debug)]
+enum BadSrt {
+    /// Says nothing.
+    Silent,
+    /// Answers each datagram with a hundred of noise.
+    Babbles,
+    /// Answers the first half of the handshake, and then no more.
+    HalfAHand,
+    /// Answers it all with a refusal.
+    Refuses,
+}
+
+/// The answers to a datagram.
+fn bad_srt(how: BadSrt, asked: &[u8]) -> Vec<Vec<u8>> {
+    // The parts of a handshake: 16 bytes of head, the last four of them whom it is for; version, 4; encryption and extensions, 4; first number, 4;
+    // size and window, 8; kind, 4; socket, 4; cookie, 4; address, 16.
+    let is_handshake = asked.len() >= 64 && asked[..2] == [0x80, 0];
+    let answer = |kind: u32| {
+        let mut answer = asked[..64].to_vec();
+        answer[12..16].copy_from_slice(&asked[40..44]);
+        answer[16..20].copy_from_slice(&5u32.to_be_bytes());
+        answer[20..24].copy_from_slice(&0x4a17u32.to_be_bytes());
+        answer[36..40].copy_from_slice(&kind.to_be_bytes());
+        answer[40..48].copy_from_slice(&[0, 0, 0, 7, 1, 2, 3, 4]);
+        vec![answer]
+    };
+    let is_first = is_handshake && asked[36..40] == 1u32.to_be_bytes();
+    match how {
+        BadSrt::Silent => vec![],
+        BadSrt::Babbles => (0..100).map(|n| vec![n ^ 0x85; 1400]).collect(),
+        BadSrt::HalfAHand | BadSrt::Refuses if is_first => answer(1),
+        BadSrt::Refuses if is_handshake => answer(1003),
+        BadSrt::HalfAHand | BadSrt::Refuses => vec![],
+    }
+}
+
+#[test]
+fn srt_servers_that_are_no_good() {
+    use BadSrt::{Babbles, HalfAHand, Refuses, Silent};
+    let urls = [Silent, Babbles, HalfAHand, Refuses].map(|how| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let port = socket.local_addr().expect("its port").port();
+        std::thread::spawn(move || {
+            let mut datagram = [0; 2048];
+            while let Ok((length, from)) = socket.recv_from(&mut datagram) {
+                for answer in bad_srt(how, &datagram[..length]) {
+                    let _ = socket.send_to(&answer, from);
+                }
+            }
+        });
+        (format!("{how:?}"), format!("srt://127.0.0.1:{port}?streamid=S3CRET"))
+    });
+    all_fail(urls.to_vec(), |_, _| true);
+}

@@ -140,6 +140,12 @@ impl Client {
         Ok(response)
     }
 
+    /// Sends an interleaved packet on `channel` (RFC 2326, section 10.12).
+    pub fn say(&mut self, channel: u8, payload: &[u8]) -> std::io::Result<()> {
+        let length = u16::try_from(payload.len()).map_err(std::io::Error::other)?.to_be_bytes();
+        self.stream.get_mut().write_all(&[&[b'$', channel, length[0], length[1]], payload].concat())
+    }
+
     /// One interleaved packet: channel and payload.
     pub fn packet(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
         let mut head = [0; 4];

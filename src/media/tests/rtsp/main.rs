@@ -13,6 +13,7 @@ mod players;
 mod pushing;
 mod running;
 mod speaking;
+mod speaking_attacks;
 
 use camera::{Camera, clock};
 use client::{Client, stream_login};

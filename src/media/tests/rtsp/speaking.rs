@@ -19,17 +19,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const REQUIRE: (&str, &str) = ("Require", "www.onvif.org/ver20/backchannel");
+pub const REQUIRE: (&str, &str) = ("Require", "www.onvif.org/ver20/backchannel");
 
-struct Door {
-    speaker: Arc<Speaker>,
-    server: Running,
+pub struct Door {
+    pub speaker: Arc<Speaker>,
+    pub server: Running,
     _camera: Camera,
     _end: shutdown::Trigger,
 }
 
 impl Door {
-    fn new(players: &[&str]) -> Self {
+    pub fn new(players: &[&str]) -> Self {
         perch_media::init().expect("starts");
         let camera = Camera::start("front", SMALL);
         let library = Arc::new(Library::load(None).expect("well formed"));
@@ -47,16 +47,16 @@ impl Door {
         Self { speaker, server, _camera: camera, _end: end }
     }
 
-    fn talker(&self, name: &str, password: &str, format: u8) -> Talker {
+    pub fn talker(&self, name: &str, password: &str, format: u8) -> Talker {
         Talker::start(&format!("rtsp://{name}:{password}@{}/front", self.server.local_addr()), format)
     }
 
-    fn is_loud(&self) -> bool {
+    pub fn is_loud(&self) -> bool {
         let level = self.speaker.status().expect("there is one").level;
         level.is_some_and(|level| level.peak_db > -12.0)
     }
 
-    fn speaks(&self) -> Option<String> {
+    pub fn speaks(&self) -> Option<String> {
         self.speaker.status().expect("there is one").speaker
     }
 }
@@ -67,7 +67,7 @@ fn talkback(players: &[&str]) -> Talkback {
 }
 
 /// A player that says a tone all the time until it is told to be silent.
-struct Talker {
+pub struct Talker {
     pipeline: gst::Pipeline,
     voice: gst::Pipeline,
     speaks: Arc<AtomicBool>,
