@@ -10,7 +10,7 @@ use crate::copying::reading::StoredCopies;
 use crate::current::Current;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks::copies::{CopyMeans, Urgent, spawn};
-use crate::tasks::copies_running;
+use crate::tasks::{copies_looked_at, copies_running};
 use perch_base::clock::SharedClock;
 use perch_base::{Result, blocking};
 use perch_domain::evidence::EvidenceKey;
@@ -55,7 +55,8 @@ impl Copying {
     /// is copied then.
     pub async fn follow(&self, supervisor: &Supervisor, targets: &[SyncTarget]) -> Result<()> {
         let places = 0..MOST_SYNC_TARGETS;
-        let tasks: Vec<_> = places.clone().map(TaskId::Copies).chain(places.map(TaskId::RunningCopies)).collect();
+        let all = |place| [TaskId::Copies(place), TaskId::RunningCopies(place), TaskId::LookAtCopies(place)];
+        let tasks: Vec<_> = places.flat_map(all).collect();
         supervisor.stop(&tasks, GRACE).await;
         if targets.is_empty() {
             return Ok(());
@@ -79,6 +80,7 @@ impl Copying {
             let urgent = Urgent::default();
             let form = sealing::key_form(target, &name_secret);
             let begun = KeySpace::new(&target.prefix, box_id, form).and_then(|keys| {
+                copies_looked_at::spawn(supervisor, &means, place)?;
                 spawn(supervisor, &means, place, keys.clone(), urgent.clone())?;
                 copies_running::spawn(supervisor, &means, place, keys, urgent)
             });

@@ -412,3 +412,58 @@ async fn what_went_is_played_from_the_store() {
     let refused = blocking("reading", read).await.expect_err("the store is busy");
     assert!(refused.message().contains("the copy elsewhere") && refused.message().contains("busy"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_were_deleted_or_damaged_are_made_again_or_said_to_be_lost() {
+    use perch_domain::sync::looking::LOOK_AT_COPIES_EVERY;
+    let b = Bench::new("all", "all").await;
+    (0..2).for_each(|_| b.record(200_000, None));
+    b.clock.advance(2 * SETTLED_AFTER);
+    let running = b.start();
+    b.until_all_there(2).await;
+    let clock: SharedClock = b.clock.clone();
+    let means = CopyMeans {
+        recordings: b.store.recordings().clone(),
+        copies: b.copies.clone(),
+        clock,
+        targets: Arc::from([b.target.clone()]),
+    };
+    crate::tasks::copies_looked_at::spawn(&running.supervisor, &means, 0).expect("begun");
+    let objects = || -> Vec<PathBuf> {
+        let mut all = walk_all(&b.folder());
+        all.retain(|path| path.extension().is_some_and(|e| e == "mp4"));
+        all.sort();
+        all
+    };
+    // Behind the box's back: one is deleted, of the other a bit is turned, which its noted sum does not say.
+    let [first, second] = &objects()[..] else { panic!("two: {:?}", objects()) };
+    std::fs::remove_file(first).expect("deleted");
+    let mut content = std::fs::read(second).expect("read");
+    content[1_000] ^= 1;
+    std::fs::write(second, content).expect("written");
+    let each_day = async |is_so: &dyn Fn() -> bool| {
+        for _ in 0..200 {
+            b.clock.advance(LOOK_AT_COPIES_EVERY);
+            for _ in 0..100 {
+                if is_so() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                b.clock.advance(Duration::from_secs(1));
+            }
+        }
+        panic!("never: {:?}, {:?}", objects(), b.status());
+    };
+    each_day(&|| b.copied() == b.local()).await;
+    b.until_all_there(2).await;
+
+    // What the box has no more is lost with its copy.
+    let mut limits = b.settings.config().store();
+    limits.retention.max_bytes = 1;
+    b.store.limits().follow(&limits);
+    assert_eq!(b.store.recordings().enforce_retention(true).expect("looked").deleted, 2);
+    std::fs::remove_file(&objects()[0]).expect("deleted");
+    let lost = || b.store.recordings().copy_counts(&b.target, Timestamp(i64::MAX)).expect("counted").lost;
+    each_day(&|| lost() == 1).await;
+    assert_eq!(objects().len(), 1);
+}

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod commands;
 pub mod controls;
 pub mod copies;
+pub mod copies_looked_at;
 pub mod copies_running;
 pub mod cut_off;
 pub mod deletion;

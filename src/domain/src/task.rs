@@ -76,6 +76,8 @@ pub enum TaskId {
     Copies(usize),
     /// Copies events while they go on, by the target's place.
     RunningCopies(usize),
+    /// Looks at some of the copies again, by the target's place.
+    LookAtCopies(usize),
     /// Looks for updates.
     Updates,
     /// Keeps the pairing card of a box that nobody owns.
@@ -117,6 +119,7 @@ impl TaskId {
             | Self::NextVersion
             | Self::Copies(_)
             | Self::RunningCopies(_)
+            | Self::LookAtCopies(_)
             | Self::Updates
             | Self::PairingCard => None,
         }
@@ -158,6 +161,7 @@ impl fmt::Display for TaskId {
             Self::NextVersion => f.write_str("word for the next version"),
             Self::Copies(place) => write!(f, "copies {}", place + 1),
             Self::RunningCopies(place) => write!(f, "copies of running events {}", place + 1),
+            Self::LookAtCopies(place) => write!(f, "a look at copies {}", place + 1),
             Self::Updates => f.write_str("updates"),
             Self::PairingCard => f.write_str("pairing card"),
         }

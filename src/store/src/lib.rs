@@ -14,6 +14,7 @@ mod comparing;
 mod config;
 mod copied;
 mod copies;
+mod copy_looks;
 mod db;
 mod devices;
 mod disk;

@@ -7,15 +7,15 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 10;
+pub(crate) const VERSION: usize = 11;
 
 /// All steps ever released.
 pub(crate) const STEPS: [&str; VERSION] =
-    [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7, STEP_8, STEP_9, STEP_10];
+    [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7, STEP_8, STEP_9, STEP_10, STEP_11];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -233,6 +233,11 @@ const STEP_9: &str = "
 const STEP_10: &str = "
     -- Null: the copy is not encrypted. What encrypts it as long as it is being made, so that it goes on with the same bytes; then empty.
     ALTER TABLE copy ADD COLUMN seal BLOB;
+";
+
+const STEP_11: &str = "
+    -- In words; null: the disk had no room for it.
+    ALTER TABLE copy_lost ADD COLUMN why TEXT;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

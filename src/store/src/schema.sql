@@ -20,7 +20,7 @@ CREATE TABLE copy_lost (
     end INTEGER NOT NULL,
     size INTEGER NOT NULL,
     at INTEGER NOT NULL
-);
+, why TEXT);
 
 CREATE TABLE copy_month (
     target TEXT NOT NULL,

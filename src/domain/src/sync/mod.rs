@@ -4,6 +4,7 @@ pub mod brief;
 pub mod fault;
 pub mod hours;
 pub mod keys;
+pub mod looking;
 pub mod object;
 pub mod plan;
 pub mod profile;
