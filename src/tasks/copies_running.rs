@@ -27,6 +27,10 @@ use std::time::Duration;
 
 /// How often it is looked for something new of a running event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A still that is being made goes before what is recorded, which takes the line for longer; so long it is waited for.
+const STILL_WITHIN: Duration = Duration::from_millis(800);
+/// How often it is looked for it.
+const LOOK_FOR_STILL_EVERY: Duration = Duration::from_millis(50);
 /// Nobody waits longer than this to try again while something happens.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often at most it is written down how much was sent: a card must not wear from it.
@@ -42,14 +46,21 @@ struct RunningCopies {
     urgent: Urgent,
     /// How many pieces of each file that is being written are there.
     sent: BTreeMap<SegmentId, u32>,
-    /// Events that were seen running: whether their still is there.
-    events: BTreeMap<EventId, bool>,
+    /// Events that were seen running.
+    events: BTreeMap<EventId, SeenEvent>,
     /// Whether whoever has the key of the copies can read their names.
     has_names: bool,
     amount: MonthSent,
     counted_at: Option<MonoTime>,
     pauses: RetryPauses,
     failures: Repeated,
+}
+
+/// An event that was seen running.
+struct SeenEvent {
+    at: MonoTime,
+    /// Whether its still is at the store.
+    has_still: bool,
 }
 
 /// Keeps what happens copied to the target in `place` of the config's list. Errors like [`S3Store::open`]. Within a runtime.
@@ -83,6 +94,7 @@ impl Task for RunningCopies {
             };
             let pause = match done? {
                 Ok(true) => continue,
+                Ok(false) if self.awaits_still() => LOOK_FOR_STILL_EVERY,
                 Ok(false) => LOOK_EVERY,
                 Err(fault) => self.failed(&fault),
             };
@@ -126,6 +138,7 @@ impl RunningCopies {
         self.sent.retain(|id, _| files.iter().any(|file| file.id == *id));
         let sent = match self.put_names(!files.is_empty()).await? {
             Ok(()) => match self.next_event(&files).await? {
+                Ok(false) if self.awaits_still() => Ok(false),
                 Ok(false) => self.next_of_file(&files).await?,
                 other => other,
             },
@@ -135,8 +148,15 @@ impl RunningCopies {
             self.pauses.worked();
             self.failures.ended();
         }
-        self.urgent.set(matches!(&sent, Ok(true) | Err(_)) && !files.is_empty());
+        let is_at_it = matches!(&sent, Ok(true) | Err(_)) || self.awaits_still();
+        self.urgent.set(is_at_it && !files.is_empty());
         Ok(sent)
+    }
+
+    /// Whether an event has just begun, and its still may come at any moment.
+    fn awaits_still(&self) -> bool {
+        let now = self.means.clock.mono();
+        self.events.values().any(|event| !event.has_still && now.since(event.at) < STILL_WITHIN)
     }
 
     /// What names are read with, before the first of them.
@@ -168,7 +188,9 @@ impl RunningCopies {
                 }
                 Err(e) => return Err(e),
             };
-            let (is_new, has_still) = (!known.contains(&id), self.events.get(&id) == Some(&true));
+            let seen = self.events.get(&id);
+            let (is_new, has_still) = (seen.is_none(), seen.is_some_and(|event| event.has_still));
+            let at = seen.map_or(self.means.clock.mono(), |event| event.at);
             let is_over = event.end.is_some() && !running.contains(&id);
             if (is_new || is_over)
                 && let Err(fault) = self.put_event(&event).await?
@@ -183,7 +205,7 @@ impl RunningCopies {
             }
             match is_over || self.events.len() > MOST_EVENTS {
                 true => drop(self.events.remove(&id)),
-                false => drop(self.events.insert(id, event.has_thumbnail)),
+                false => drop(self.events.insert(id, SeenEvent { at, has_still: event.has_thumbnail })),
             }
             if is_new {
                 return Ok(Ok(true));
