@@ -45,6 +45,10 @@ pub(super) fn explained(error: &gst::glib::Error, debug: Option<&str>, target: &
             (ErrorKind::Unavailable, "cannot be reached: see whether it runs, and its port".to_owned())
         }
         _ if says(&["timeout", "timed out"]) => (ErrorKind::Unavailable, "does not answer".to_owned()),
+        // SRT's library, of a handshake that nobody ended and of one that was refused: it says the same of both.
+        _ if says(&["connection does not exist"]) => {
+            (ErrorKind::Unavailable, "takes no connection: see whether it runs, its port and its passphrase".to_owned())
+        }
         _ => (ErrorKind::Unavailable, "broke the connection off".to_owned()),
     };
     // The first line of what is beside it names elements by numbers that each attempt counts on: the same failure would be news again and again.
@@ -77,6 +81,11 @@ mod tests {
                 "Error resolving “h”: Name or service not known",
                 None,
                 "h is not known by the name service: see how it is written",
+            ),
+            (
+                "Failed to write to SRT socket: Connection does not exist",
+                None,
+                "h takes no connection: see whether it runs, its port and its passphrase",
             ),
             ("Unauthorized", Some("401"), "h refuses user, password or stream key: set those that it knows"),
         ] {
