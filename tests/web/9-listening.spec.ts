@@ -84,6 +84,18 @@ const heard = (page: Page) =>
     return sum;
   });
 
+/** Until no picture comes any more: those that were on their way are there. */
+async function isStill(page: Page) {
+  let before = -1;
+  const poll = async () => {
+    const { frames } = await heard(page);
+    const same = frames === before;
+    before = frames;
+    return same;
+  };
+  await expect.poll(poll, { intervals: [400] }).toBe(true);
+}
+
 interface Sent {
   camera: string;
   ration: string;
@@ -161,8 +173,7 @@ test('a hidden page goes on sounding with little data, and the picture is back a
 
   await setHidden(page, true);
   await expect.poll(ration).toBe('sound by wish');
-  // What was on its way.
-  await page.waitForTimeout(500);
+  await isStill(page);
   const [before, sentBefore, started] = [await heard(page), (await sent())[0]!.bytes_sent, Date.now()];
   // A browser that lets nothing of the page run: the lease is kept by the media alone.
   const devtools = await page.context().newCDPSession(page);
@@ -191,10 +202,11 @@ test('a hidden page goes on sounding with little data, and the picture is back a
   for (let n = 0; n < ROUNDS; n += 1) {
     waited.push(Math.round(await wakes(page)));
     await expect(playing(page)).toHaveCount(1);
-    await page.waitForTimeout(500);
+    const { frames } = await heard(page);
+    await expect.poll(async () => (await heard(page)).frames).toBeGreaterThan(frames + 10);
     await setHidden(page, true);
     await expect.poll(ration).toBe('sound by wish');
-    await page.waitForTimeout(500);
+    await isStill(page);
   }
   const p95 = waited.toSorted((a, b) => a - b)[Math.ceil(0.95 * waited.length) - 1];
   console.log(`a picture after ${waited.join(', ')} ms of waking, 95 of 100 within ${p95} ms`);
