@@ -1,6 +1,7 @@
 //! Copying recordings off the box: begun at a start, and anew when other stores are named.
 
 pub mod local;
+pub mod manifests;
 pub mod reading;
 pub mod sealing;
 pub mod sent;

@@ -3,6 +3,7 @@
 
 use crate::copies::Copies;
 use crate::copying::local::{LocalFile, facts_of};
+use crate::copying::manifests::copy_manifests;
 use crate::copying::sealing::{SEALED_TYPE, names_object, small_object};
 use crate::copying::sent::MonthSent;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
@@ -36,6 +37,8 @@ use tokio::sync::watch;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often the numbers for people are counted while nothing else changes.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked for manifests: one is made an hour.
+const MANIFESTS_EVERY: Duration = Duration::from_secs(60);
 /// One recording that cannot be read or sent does not keep the others from going for so long.
 const HELD_BACK: Duration = Duration::from_secs(600);
 /// Between attempts: what only a person can mend may be mended at the store, of which the box is not told.
@@ -80,6 +83,8 @@ struct CopyTask {
     replaced: BTreeSet<SegmentId>,
     sent: MonthSent,
     counted_at: Option<MonoTime>,
+    /// When it was looked for manifests last; `None`: there are more.
+    manifests_at: Option<MonoTime>,
     failures: Repeated,
     /// When the store last did what was asked, or copying began.
     worked_at: MonoTime,
@@ -115,6 +120,7 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
         replaced: BTreeSet::new(),
         sent: MonthSent::default(),
         counted_at: None,
+        manifests_at: None,
         failures: Repeated::default(),
         worked_at: means.clock.mono(),
     };
@@ -193,6 +199,7 @@ impl CopyTask {
     /// One step. `Some`: nothing is to be done for so long.
     async fn next(&mut self) -> std::result::Result<Option<Duration>, Trouble> {
         let profile = self.profile().await?;
+        self.copy_manifests(&profile).await?;
         let settled_before = self.means.clock.utc().plus_micros(-(SETTLED_AFTER.as_micros() as i64));
         let mut to_copy = self.to_copy(settled_before).await?;
         let now = self.means.clock.mono();
@@ -229,6 +236,19 @@ impl CopyTask {
                 Ok(None)
             }
         }
+    }
+
+    /// Some of what was signed and is not there.
+    async fn copy_manifests(&mut self, profile: &EndpointProfile) -> std::result::Result<(), Trouble> {
+        let now = self.means.clock.mono();
+        if self.manifests_at.is_some_and(|at| now.since(at) < MANIFESTS_EVERY) {
+            return Ok(());
+        }
+        let is_seen = !counts_unseen(profile);
+        let copied = copy_manifests(&self.means.recordings, (&self.target, &self.keys), &self.store, is_seen).await;
+        let more = copied.map_err(Trouble::Box)??;
+        self.manifests_at = (!more).then_some(now);
+        Ok(())
     }
 
     /// What the store honours; tried out at the beginning and once a day.

@@ -241,3 +241,30 @@ async fn uploads_that_nobody_goes_on_with_are_given_up() {
     let left = store.unfinished("home/").await.expect("listed");
     assert_eq!(left.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["home/of-somebody-else"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_is_copied_in_order_and_once() {
+    let b = Bench::with("all", "all", &format!("encrypt_to = [{PUBLIC:?}]\n")).await;
+    let data = tempfile::tempdir().expect("a folder");
+    b.store.recordings().sign_with(Arc::new(perch_pki::BoxKey::open(data.path()).expect("a key")));
+    for _ in 0..3 {
+        b.record(1_000, None);
+        b.clock.advance(Duration::from_secs(3_600));
+    }
+    b.clock.advance(Duration::from_secs(3_600));
+    while b.store.recordings().make_manifest().expect("signed").is_some() {}
+    let kept = b.store.recordings().manifests().expect("listed");
+    assert!(kept.len() >= 2, "{kept:?}");
+    let running = b.start();
+    b.until_all_there(3).await;
+    b.until("the manifests are there", |_| {
+        b.named().iter().filter(|(name, _)| matches!(name, CopyName::Manifest { .. })).count() == kept.len()
+    })
+    .await;
+    for (_, path) in b.named().iter().filter(|(name, _)| matches!(name, CopyName::Manifest { .. })) {
+        perch_domain::evidence::Statement::read(&by_age(path)).expect("signed");
+    }
+    b.until("all is noted", |_| b.store.recordings().manifests_to_copy(&b.target).is_ok_and(|left| left.is_empty()))
+        .await;
+    running.supervisor.stop(&[TaskId::Copies(0)], Duration::from_secs(5)).await;
+}

@@ -3,6 +3,7 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
+use crate::meta_rows;
 use crate::segments::FIRST_THAT_MAY_OVERLAP;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::RunningSha256;
@@ -15,6 +16,7 @@ use perch_domain::evidence::{
 };
 use perch_domain::ports::{ArchivePort, Export};
 use perch_domain::sync::keys::{CopyName, ShortHash};
+use perch_domain::sync::target::SyncTarget;
 use rusqlite::params;
 use std::fs;
 use std::io::{self, Read};
@@ -42,6 +44,11 @@ pub struct KeptManifest {
     pub name: CopyName,
     /// Where it lies below `manifests/`.
     path: String,
+}
+
+/// Under which key it is kept which manifest was copied last.
+fn copied_key(target: &SyncTarget) -> String {
+    format!("copied_manifest {}", target.name())
 }
 
 struct Row {
@@ -133,6 +140,26 @@ impl Recordings {
         // By day first: a chain that began anew has small numbers again.
         found.sort_by_key(|m| (m.name.start(), m.number));
         Ok(found)
+    }
+
+    /// Those that a target has no verified copy of, in order.
+    pub fn manifests_to_copy(&self, target: &SyncTarget) -> Result<Vec<KeptManifest>> {
+        let key = copied_key(target);
+        let noted = self.inner.db.read(format_args!("looking up {key}"), |c| Ok(meta_rows::get(c, &key)?))?;
+        let copied = noted.as_deref().and_then(CopyName::parse);
+        let order = |name: &CopyName| match name {
+            CopyName::Manifest { number, .. } => (name.start(), *number),
+            _ => (name.start(), 0),
+        };
+        let mut all = self.manifests()?;
+        all.retain(|kept| copied.as_ref().is_none_or(|copied| order(&kept.name) > order(copied)));
+        Ok(all)
+    }
+
+    /// A target has it and all before it.
+    pub fn manifest_copied(&self, target: &SyncTarget, kept: &KeptManifest) -> Result<()> {
+        let (key, path) = (copied_key(target), kept.name.path());
+        self.inner.db.write(format_args!("keeping {key}"), |tx| Ok(meta_rows::put(tx, &key, &path)?))
     }
 
     /// A manifest's bytes.
