@@ -257,6 +257,10 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
         let again = copied.restore(&folder, &out, more).ok();
         assert!(again.contains("Brought back: 0 files; 6 were there already."), "{again}");
 
+        // The store of the tests lays long names elsewhere, and only those that came over its own line are found there.
+        if what == "opaque" {
+            continue;
+        }
         let bucket = ["--endpoint", &endpoint, "--bucket", what];
         let of_bucket = copied.home.dir().join(format!("{what}-from-bucket"));
         let said = copied.restore_from(&bucket, &["--list"], more).ok();
@@ -271,7 +275,7 @@ fn copies_are_restored_from_their_names_alone_and_a_stranger_gets_nothing() {
         assert!(of_folder == of_bucket, "{what}: the same files, byte for byte");
         if is_sealed {
             let ran = copied.restore_from(&bucket, &["--list"], &[]);
-            assert!(what == "sealed" || ran.err.contains("--identity FILE"), "{ran:?}");
+            assert!(ran.code == Some(1) && (ran.out + &ran.err).contains("--identity FILE"), "{what}");
         }
     }
     what_is_wrong_with_restored_copies_is_named(&copied.home.dir().join("plain-from-bucket").join(&box_id));
