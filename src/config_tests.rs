@@ -398,3 +398,25 @@ fn files_that_never_end_are_refused() {
         assert!(e.to_string().contains("it is not a regular file"), "{e}");
     }
 }
+
+#[test]
+fn copies_are_encrypted_for_public_keys_alone() {
+    let with = |more: &str| {
+        let keys = "endpoint = \"https://s3.example.org\"\nbucket = \"copies\"\naccess_key = \"a\"\nsecret_key = \"s\"";
+        parse(&format!("[[sync]]\n{keys}\n{more}"))
+    };
+    let public = "age12s8kxhuvarkxwjpcqxrte7d93p09jgcatjjtv8e88u6t0q4fhgyqtpupzj";
+    let secret = "AGE-SECRET-KEY-1LZYU7A4D7WY3FTV6CW7GVUQJHKPKF2MJR362K8R7NUK6V7D8AFRQQ8TQ6G";
+    let readers = |text: &str| with(text).expect(text).sync[0].encrypt_to.len();
+    // As the settings tell it, which are sent back.
+    assert_eq!((readers(""), readers("encrypt_to = []")), (0, 0));
+    assert_eq!(readers(&format!("encrypt_to = [\"{public}\", \"{public}\"]\nopaque = true")), 1);
+    for (text, want) in [
+        (format!("encrypt_to = [\"{secret}\"]"), "sync[0].encrypt_to = …: must be a list of public keys"),
+        ("encrypt_to = [\"age1\"]".to_owned(), "must be a list of public keys"),
+        ("opaque = true".to_owned(), "needs `encrypt_to`"),
+    ] {
+        let e = with(&text).expect_err(&text).to_string();
+        assert!(e.contains(want) && !e.contains("LZYU7A4D"), "{e}");
+    }
+}

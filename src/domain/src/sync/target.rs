@@ -215,14 +215,9 @@ fn read_key(
 /// The owner's public keys. `None` where one of them is none: nothing is copied in the clear that was to be encrypted.
 fn read_recipients(keys: &mut impl Keys) -> Option<Vec<Recipient>> {
     const KEY: &str = "encrypt_to";
-    let is_there = keys.has(KEY);
     let given = keys.texts(KEY, |_| true, "must be a list of public keys (age1…)");
     if given.len() > MOST_RECIPIENTS {
         keys.problem(KEY, given.len() as i64, &format!("must be at most {MOST_RECIPIENTS} keys"));
-        return None;
-    }
-    if is_there && given.is_empty() {
-        keys.problem(KEY, Shown::nothing(), "must name at least one public key (age1…), or be left out");
         return None;
     }
     let mut recipients = Vec::new();

@@ -18,13 +18,7 @@ const browserPorts: CopyPorts = {
   settings: box,
 };
 
-/** As they can be sent again: the box tells of nobody to encrypt for by an empty list, and takes none, so that no slip sends copies open. */
-function entriesOf(values: Tree): Tree[] {
-  const all = Array.isArray(values.sync) ? (values.sync as Tree[]) : [];
-  return all.map(({ encrypt_to, ...rest }) =>
-    Array.isArray(encrypt_to) && encrypt_to.length > 0 ? { encrypt_to, ...rest } : rest,
-  );
-}
+const entriesOf = (values: Tree): Tree[] => (Array.isArray(values.sync) ? (values.sync as Tree[]) : []);
 
 export class CopyTargets {
   resource: Resource<All>;

@@ -42,16 +42,6 @@ describe('the stores of copies', () => {
     expect(said).toEqual([{ patch: { sync: [other, body] }, tag: '"7"' }]);
   });
 
-  it('sends one that is there as the box takes it again', async () => {
-    const [open, sealed] = [
-      { endpoint: 'https://a', bucket: 'a', encrypt_to: [] },
-      { endpoint: 'https://b', bucket: 'b', encrypt_to: ['age1q'] },
-    ];
-    const { targets, said } = setUp([open, sealed]);
-    await targets.add(body);
-    expect(said[0]!.patch).toEqual({ sync: [{ endpoint: 'https://a', bucket: 'a' }, sealed, body] });
-  });
-
   it('removes the one that was meant, and the whole key with the last', async () => {
     const [a, b] = [
       { endpoint: 'https://a', bucket: 'a' },
