@@ -111,7 +111,7 @@ pub fn fetch(
         }
         match put(&path, |file| copy(source, one, identities, file)) {
             Ok(()) => out.new += 1,
-            Err(e) => out.failed.push(format!("{}: {e}", one.key)),
+            Err(e) => out.failed.push(format!("{}: {}", one.key, why(&e))),
         }
     }
     for recording in &plan.unfinished {
@@ -124,10 +124,23 @@ pub fn fetch(
         let put = put(&path, |file| put_together(source, recording, identities, file, &mut out.failed));
         match put {
             Ok(()) => out.unfinished.push(path),
-            Err(e) => out.failed.push(format!("{}: {e}", first.key)),
+            Err(e) => out.failed.push(format!("{}: {}", first.key, why(&e))),
         }
     }
     out
+}
+
+/// What went wrong, for people: of a store what it means, and not its own words.
+fn why(error: &Error) -> String {
+    let mut said = error.message().to_owned();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let io = inner.downcast_ref::<io::Error>();
+        let own = inner.downcast_ref().or_else(|| io?.get_ref()?.downcast_ref::<Error>());
+        said = format!("{said}: {}", own.map_or_else(|| inner.to_string(), |own| own.message().to_owned()));
+        cause = own.map_or_else(|| inner.source(), |own| std::error::Error::source(own));
+    }
+    said
 }
 
 fn stays(path: &Path, to: &dyn Destination) -> bool {
@@ -205,7 +218,7 @@ fn put_together(
             if n < 2 {
                 return Err(e);
             }
-            failed.push(format!("{}: {e}: the recording ends before it", part.key));
+            failed.push(format!("{}: {}: the recording ends before it", part.key, why(&e)));
             return file.set_len(begins).context(ErrorKind::Io, || "it cannot be written");
         }
     }
@@ -260,5 +273,23 @@ impl Destination for IntoBox {
 
     fn keeps_own(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_domain::sync::fault::{StoreFault, StoreFaultKind};
+
+    #[test]
+    fn a_store_that_fails_is_told_of_in_words() {
+        let mut fault = StoreFault::new(StoreFaultKind::Refused, "reading an object");
+        fault.inside = "x-amz-request-id: 7".into();
+        let read: Result<()> =
+            Err(io::Error::other(fault.into_error())).context(ErrorKind::Io, || "it cannot be fetched whole");
+        let said = why(&read.expect_err("refused"));
+        assert!(said.starts_with("it cannot be fetched whole: reading an object") && !said.contains("amz"), "{said}");
+        let full: Result<()> = Err(io::Error::from_raw_os_error(28)).context(ErrorKind::Io, || "it cannot be written");
+        assert_eq!(why(&full.expect_err("full")), "it cannot be written: No space left on device (os error 28)");
     }
 }
