@@ -3,7 +3,7 @@ export const talkWords = {
   title: 'Speaking through the camera',
   hold: 'Hold to talk',
   stop: 'Stop talking',
-  holdHint: 'Hold the button or the space bar while you speak.',
+  holdHint: 'Hold the button while you speak; by keys, hold the space bar on it.',
   handsFree: 'Hands-free',
   chime: 'Chime',
   announcement: 'Announcement',

@@ -49,6 +49,8 @@ export class Talk {
   problem = $state('');
 
   #wanted = false;
+  /** Whether this device was heard since it began to speak. */
+  #hadFloor = false;
   #microphone: Microphone | null = null;
   #session: Session | null = null;
   #cancelKeep: () => void = () => {};
@@ -83,6 +85,8 @@ export class Talk {
       this.floor = await this.ports.api.get('/api/v1/cameras/{camera}/talk', {
         path: { camera: this.camera },
       });
+      if (this.floor.is_you) this.#hadFloor = true;
+      else if (this.#hadFloor && this.isBusy) this.#taken();
     } catch {
       // Who speaks is not known then; whoever wants to is told.
     }
@@ -198,6 +202,12 @@ export class Talk {
     this.#cancelLevel = this.ports.clock.every(LEVEL_MS, () => (this.level = microphone.level()));
   }
 
+  /** Somebody took over: who it is stands in the floor, sooner than the session is known to have ended. */
+  #taken(): void {
+    this.isHandsFree = false;
+    this.stop();
+  }
+
   #failed(failure: WhepFailure): void {
     this.#session = null;
     this.#wanted = false;
@@ -217,6 +227,7 @@ export class Talk {
   /** Nothing is said any more: the microphone stays open for a little while. */
   #rest(): void {
     this.state = 'idle';
+    this.#hadFloor = false;
     this.#cancelLevel();
     this.level = 0;
     this.#cancelKeep();

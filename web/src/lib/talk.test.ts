@@ -88,6 +88,31 @@ describe('Talk', () => {
     expect(played.closed).toBe(1);
   });
 
+  it('ends as soon as somebody else is heard instead', async () => {
+    const { box, played, talk } = setUp();
+    // Who spoke before does not end it.
+    box.floor = { ...FREE, speaker: 'Anna' };
+    talk.toggle();
+    await settle();
+    played.sessions[0]!.handlers.onConnected();
+    played.hear({ type: 'talk', camera: 'door' });
+    await settle();
+    expect(talk.state).toBe('speaking');
+    box.floor = { ...FREE, speaker: 'Me', is_you: true };
+    played.hear({ type: 'talk', camera: 'door' });
+    await settle();
+    expect(talk.state).toBe('speaking');
+    box.floor = { ...FREE, speaker: 'Anna' };
+    played.hear({ type: 'talk', camera: 'door' });
+    await settle();
+    expect([talk.state, talk.isHandsFree, talk.isBusy, played.sessions[0]!.isClosed]).toEqual([
+      'idle',
+      false,
+      true,
+      true,
+    ]);
+  });
+
   it('says nothing where it was released while the browser asked', async () => {
     const { played, talk } = setUp();
     void talk.start();
