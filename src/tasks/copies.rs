@@ -246,9 +246,21 @@ impl CopyTask {
         }
         let is_seen = !counts_unseen(profile);
         let copied = copy_manifests(&self.means.recordings, (&self.target, &self.keys), &self.store, is_seen).await;
-        let more = copied.map_err(Trouble::Box)??;
-        self.manifests_at = (!more).then_some(now);
+        // What cannot be read or sent of them does not keep recordings from going.
+        let later = match copied {
+            Ok(Ok(has_more)) => !has_more,
+            Ok(Err(fault)) if fault.kind.concerns_all() => return Err(fault.into()),
+            Ok(Err(fault)) => self.manifests_wait(fault.into_error()),
+            Err(error) => self.manifests_wait(error),
+        };
+        self.manifests_at = later.then_some(now);
         Ok(())
+    }
+
+    /// They are tried again in a while.
+    fn manifests_wait(&self, error: Error) -> bool {
+        tracing::warn!(store = self.target.name(), %error, "signed manifests are not copied for now");
+        true
     }
 
     /// What the store honours; tried out at the beginning and once a day.
