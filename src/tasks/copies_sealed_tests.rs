@@ -94,16 +94,7 @@ async fn a_kill_costs_an_encrypted_recording_no_more_than_another() {
     }
     b.clock.advance(2 * SETTLED_AFTER);
     let bytes: u64 = b.local().iter().map(|file| file.len() as u64).sum();
-    let mut kills = 0;
-    for sent_then in (1..).map(|n| n * 4_100_000).take_while(|sent| *sent < bytes) {
-        let running = b.start();
-        while b.line.sent_bytes() < sent_then && b.status().state != CopyingState::UpToDate {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            b.clock.advance(Duration::from_millis(500));
-        }
-        running.supervisor.stop(&[TaskId::Copies(0)], Duration::ZERO).await;
-        kills += 1;
-    }
+    let kills = b.killed_each(4_100_000, bytes).await;
     let _running = b.start();
     b.until_all_there(3).await;
     let copies = b.recordings();

@@ -184,6 +184,22 @@ impl Bench {
         contents(&self.dir.path().join("data/recordings"))
     }
 
+    /// Copying is begun and killed after so many bytes more each time, until so many were sent. How often.
+    async fn killed_each(&self, step: u64, most: u64) -> u64 {
+        let mut kills = 0;
+        for sent_then in (1..).map(|n| n * step).take_while(|sent| *sent < most) {
+            let running = self.start();
+            while self.line.sent_bytes() < sent_then && self.status().state != CopyingState::UpToDate {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                self.clock.advance(Duration::from_millis(500));
+            }
+            // Dropped where it stands, like a process that is killed.
+            running.supervisor.stop(&[TaskId::Copies(0)], Duration::ZERO).await;
+            kills += 1;
+        }
+        kills
+    }
+
     /// The same of their copies.
     fn copied(&self) -> Vec<Vec<u8>> {
         contents(&self.folder())
@@ -237,17 +253,7 @@ async fn after_kills_at_any_moment_nothing_is_lost_nothing_is_there_twice_and_li
     }
     b.clock.advance(2 * SETTLED_AFTER);
     let bytes: u64 = b.local().iter().map(|file| file.len() as u64).sum();
-    let mut kills = 0;
-    for sent_then in (2..).map(|n| n * 3_700_000).take_while(|sent| *sent < bytes) {
-        let running = b.start();
-        while b.line.sent_bytes() < sent_then && b.status().state != CopyingState::UpToDate {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            b.clock.advance(Duration::from_millis(500));
-        }
-        // Dropped where it stands, like a process that is killed.
-        running.supervisor.stop(&[TaskId::Copies(0)], Duration::ZERO).await;
-        kills += 1;
-    }
+    let kills = b.killed_each(3_700_000, bytes).await;
     let _running = b.start();
     b.until_all_there(4).await;
     assert!(b.copied() == b.local(), "the same files, byte for byte, and no others");
