@@ -155,7 +155,7 @@ impl App {
         let onvif = onvif_with_tls(&clock, &certificates);
         let controls = Arc::new(PictureControls::new(means.machine.clone(), onvif.clone(), clock.clone()));
         let announcements = open_announcements(&config, &clock).await?;
-        let copying = Copying::new(&recordings, settings.current(), &clock);
+        let copying = Copying::new(&recordings, settings.current(), &clock, set.clone());
         let cameras = Arc::new(Cameras {
             announcements: announcements.clone(),
             set: set.clone(),

@@ -15,8 +15,9 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_cloud::S3Store;
 use perch_domain::archive::TimeRange;
+use perch_domain::media::Stream;
 use perch_domain::sync::keys::{BoxId, CopyName};
-use perch_domain::sync::restore::{RestoreAsk, RestorePlan, ToFetch};
+use perch_domain::sync::restore::{RestoreAsk, RestorePlan, ToFetch, Unfinished};
 use perch_domain::sync::target::{GivenTarget, SyncTarget};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -147,19 +148,21 @@ fn configured(mut targets: Vec<SyncTarget>, name: Option<&str>) -> Result<SyncTa
 
 /// What there is, an hour of a camera a line: a month has thousands of recordings.
 fn list(plan: &RestorePlan) {
-    let mut hours: BTreeMap<_, [usize; 3]> = BTreeMap::new();
+    let mut hours: BTreeMap<_, [usize; 4]> = BTreeMap::new();
     let whole = plan.whole.iter().map(|one| (one, matches!(one.name, CopyName::Event { .. }) as usize));
     let whole = whole.filter(|(one, kind)| *kind == 1 || matches!(one.name, CopyName::Recording { .. }));
-    let unfinished = plan.unfinished.iter().filter_map(|one| Some((one.parts.first()?, 2)));
+    let kind = |one: &Unfinished| 2 + usize::from(one.stream == Stream::Sub);
+    let unfinished = plan.unfinished.iter().filter_map(|one| Some((one.parts.first()?, kind(one))));
     for (one, kind) in whole.chain(unfinished) {
         let hour = one.name.start().to_string().chars().take("2026-05-01T12".len()).collect::<String>();
         let camera = one.name.camera().map_or("", |camera| camera.as_str());
         hours.entry((one.box_id, camera.to_owned(), hour)).or_default()[kind] += 1;
     }
-    for ((box_id, camera, hour), [recordings, events, unfinished]) in hours {
+    for ((box_id, camera, hour), [recordings, events, unfinished, small]) in hours {
         let cut_short = if unfinished == 0 { String::new() } else { format!(", {unfinished} of them cut short") };
+        let small = if small == 0 { String::new() } else { format!(", {small} in the small picture alone so far") };
         say!(
-            "box {box_id}, camera {camera}, {hour}:00Z: {} recordings{cut_short}; {events} events",
+            "box {box_id}, camera {camera}, {hour}:00Z: {} recordings{cut_short}{small}; {events} events",
             recordings + unfinished
         );
     }

@@ -234,7 +234,9 @@ impl Found {
                 let read = read.map_err(|e| e.message().to_owned());
                 self.manifests.push(FoundManifest { named: parse_manifest_number(&file), file, read });
             }
-            Some("mp4") if file.contains("Z-parts/") || file.ends_with("Z-unfinished.mp4") => {
+            Some("mp4")
+                if file.contains("Z-parts/") || file.contains("Z-small/") || file.ends_with("-unfinished.mp4") =>
+            {
                 self.unfinished.push(file)
             }
             Some("mp4") => {

@@ -5,9 +5,11 @@ pub mod manifests;
 pub mod reading;
 pub mod sealing;
 pub mod sent;
+pub mod small;
 
 use crate::copies::Copies;
 use crate::copying::reading::StoredCopies;
+use crate::copying::small::SmallSource;
 use crate::current::Current;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks::copies::{CopyMeans, Urgent, spawn};
@@ -23,6 +25,7 @@ use perch_pki::BoxKey;
 use perch_store::Recordings;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What copies. Clones share it.
 #[derive(Clone)]
@@ -31,15 +34,20 @@ pub struct Copying {
     recordings: Recordings,
     clock: SharedClock,
     data_dir: PathBuf,
+    small: Arc<dyn SmallSource>,
+    news: watch::Sender<()>,
 }
 
 impl Copying {
     /// Copies nothing yet; copies are read back from now on. Within a runtime.
-    pub fn new(recordings: &Recordings, settings: &Current, clock: &SharedClock) -> Self {
+    pub fn new(recordings: &Recordings, settings: &Current, clock: &SharedClock, small: Arc<dyn SmallSource>) -> Self {
         let copies = Copies::new(settings.clone(), clock.clone());
         let data_dir = settings.config().data_dir.clone();
         recordings.read_copies_by(Arc::new(StoredCopies::new(settings.clone())));
-        Self { copies, recordings: recordings.clone(), clock: clock.clone(), data_dir }
+        let news = watch::Sender::default();
+        let told = news.clone();
+        recordings.tell_of_running(Arc::new(move || told.send_replace(())));
+        Self { copies, recordings: recordings.clone(), clock: clock.clone(), data_dir, small, news }
     }
 
     /// [`Self::follow`] at a start, which no failure of copying keeps from going on: it is said.
@@ -76,6 +84,8 @@ impl Copying {
             copies: self.copies.clone(),
             clock: self.clock.clone(),
             targets: targets.into(),
+            small: self.small.clone(),
+            news: self.news.clone(),
         };
         for (place, target) in targets.iter().enumerate() {
             let urgent = Urgent::default();

@@ -7,6 +7,7 @@ pub mod folder;
 use perch_base::age::{self, AgeIdentity};
 use perch_base::secret::RunningSha256;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::media::Stream;
 use perch_domain::sync::keys::{BoxId, CopyName, NameKey, ShortHash, clean_prefix, name_keys};
 use perch_domain::sync::restore::{
     RestoreAsk, RestorePlan, ToFetch, Unfinished, plan_restore, promised_hash, read_any,
@@ -34,7 +35,7 @@ pub trait Destination {
     /// Where a whole object goes; `None`: it is not wanted here.
     fn place(&self, box_id: BoxId, name: &CopyName) -> Option<PathBuf>;
     /// Where a recording goes that has no end; its name is that of its header.
-    fn place_unfinished(&self, box_id: BoxId, name: &CopyName) -> Option<PathBuf>;
+    fn place_unfinished(&self, box_id: BoxId, name: &CopyName, of: Stream) -> Option<PathBuf>;
     /// Whether a file that is there stays, whatever is in it.
     fn keeps_own(&self) -> bool;
 }
@@ -116,7 +117,7 @@ pub fn fetch(
     }
     for recording in &plan.unfinished {
         let Some(first) = recording.parts.first() else { continue };
-        let Some(path) = to.place_unfinished(first.box_id, &first.name) else { continue };
+        let Some(path) = to.place_unfinished(first.box_id, &first.name, recording.stream) else { continue };
         if stays(&path, to) {
             out.there += 1;
             continue;
@@ -233,9 +234,10 @@ impl Destination for OutFolder {
         Some(self.0.join(box_id.to_string()).join(name.path()))
     }
 
-    fn place_unfinished(&self, box_id: BoxId, name: &CopyName) -> Option<PathBuf> {
+    fn place_unfinished(&self, box_id: BoxId, name: &CopyName, of: Stream) -> Option<PathBuf> {
         let (day, time) = name.start().file_parts();
-        let file = format!("{}/{day}/{time}Z-unfinished.mp4", name.camera()?);
+        let small = if of == Stream::Sub { "-small" } else { "" };
+        let file = format!("{}/{day}/{time}Z{small}-unfinished.mp4", name.camera()?);
         Some(self.0.join(box_id.to_string()).join(file))
     }
 
@@ -267,7 +269,8 @@ impl Destination for IntoBox {
         }
     }
 
-    fn place_unfinished(&self, _: BoxId, name: &CopyName) -> Option<PathBuf> {
+    fn place_unfinished(&self, _: BoxId, name: &CopyName, _: Stream) -> Option<PathBuf> {
+        // A box keeps one recording of a time: the small picture where nothing of the large one arrived, which comes first.
         self.recording(name)
     }
 

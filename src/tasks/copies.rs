@@ -6,6 +6,7 @@ use crate::copying::local::{LocalFile, facts_of};
 use crate::copying::manifests::copy_manifests;
 use crate::copying::sealing::{SEALED_TYPE, names_object, small_object};
 use crate::copying::sent::MonthSent;
+use crate::copying::small::SmallSource;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use bytes::Bytes;
 use perch_base::backoff::{self, Backoff};
@@ -17,6 +18,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::{DAY, MonoTime, Timestamp};
 use perch_base::{Error, Result, blocking};
 use perch_cloud::{S3Store, probe};
+use perch_domain::media::Stream;
 use perch_domain::ports::ObjectStore;
 use perch_domain::sync::fault::{StoreFault, StoreFaultKind};
 use perch_domain::sync::keys::{CopyName, KeySpace, ShortHash};
@@ -43,8 +45,6 @@ const MANIFESTS_EVERY: Duration = Duration::from_secs(60);
 const HELD_BACK: Duration = Duration::from_secs(600);
 /// Between attempts: what only a person can mend may be mended at the store, of which the box is not told.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
-/// What is left to whole recordings while something happens: enough for their connection to stay.
-const HELD_BACK_BYTES_PER_S: u64 = 8_000;
 const MP4: &str = "video/mp4";
 const JSON: &str = "application/json";
 
@@ -56,16 +56,20 @@ pub struct CopyMeans {
     pub clock: SharedClock,
     /// All targets of the config.
     pub targets: Arc<[SyncTarget]>,
+    /// Where small pictures come from, for lines that do not carry what is recorded.
+    pub small: Arc<dyn SmallSource>,
+    /// Something is new of what is being recorded.
+    pub news: watch::Sender<()>,
 }
 
-/// Whether something happens that is being copied: all else holds back then. Clones are the same.
+/// Whether something happens that is being copied: all else takes no more bytes a second then. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Urgent(watch::Sender<bool>);
+pub struct Urgent(watch::Sender<Option<u64>>);
 
 impl Urgent {
-    /// It is so now.
-    pub fn set(&self, is_urgent: bool) {
-        self.0.send_if_modified(|was| std::mem::replace(was, is_urgent) != is_urgent);
+    /// So much is left to all else now; `None`: nothing happens.
+    pub fn set(&self, left: Option<u64>) {
+        self.0.send_if_modified(|was| std::mem::replace(was, left) != left);
     }
 }
 
@@ -451,14 +455,20 @@ impl CopyTask {
         if one.event.is_none() || !is_possible {
             return Ok(());
         }
-        let hash = ShortHash::of(&[0; 32]);
-        let first = CopyName::Part { camera: one.camera.clone(), start: one.start, number: 0, hash };
-        let key = self.keys.key(&first);
-        let Some((folder, _)) = key.rsplit_once('/') else { return Ok(()) };
-        let folder = format!("{folder}/");
+        for stream in Stream::ALL {
+            let (camera, start, number, hash) = (one.camera.clone(), one.start, 0, ShortHash::of(&[0; 32]));
+            let key = self.keys.key(&CopyName::Part { camera, start, stream, number, hash });
+            if let Some((folder, _)) = key.rsplit_once('/') {
+                self.remove_all(&format!("{folder}/")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_all(&self, folder: &str) -> std::result::Result<(), StoreFault> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.list(&folder, after.as_deref()).await?;
+            let page = self.store.list(folder, after.as_deref()).await?;
             for object in page.objects {
                 self.store.delete(&object.key).await?;
             }
@@ -528,7 +538,9 @@ impl CopyTask {
 async fn hold_back(store: S3Store, urgent: Urgent, limit: u64) -> std::convert::Infallible {
     let mut is_urgent = urgent.0.subscribe();
     loop {
-        store.set_pace(if *is_urgent.borrow_and_update() { HELD_BACK_BYTES_PER_S } else { limit });
+        let left = *is_urgent.borrow_and_update();
+        // No limit is 0.
+        store.set_pace(left.map_or(limit, |left| if limit == 0 { left } else { left.min(limit) }));
         // Never an error: `urgent` holds the other end.
         let _ = is_urgent.changed().await;
     }

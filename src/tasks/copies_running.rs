@@ -1,36 +1,39 @@
-//! Copies events while they go on: what is known of them and their stills first, then what is recorded of them as it is written. Beside the
-//! task that copies whole recordings, which holds back meanwhile.
+//! Copies events while they go on: what is known of them and their stills first, then what is recorded of them as it is written, or its small
+//! picture where the line does not carry that. Beside the task that copies whole recordings, which holds back meanwhile.
 
 use crate::copying::sealing::{names_object, small_object};
 use crate::copying::sent::MonthSent;
+use crate::copying::small::SmallPieces;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::copies::{CopyMeans, Urgent};
+use crate::web_live::Packaged;
 use bytes::Bytes;
 use perch_base::backoff::{self, Backoff};
-use perch_base::ids::{EventId, SegmentId};
+use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::repeated::Repeated;
 use perch_base::secret::sha256;
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
+use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_cloud::S3Store;
 use perch_domain::archive::Event;
+use perch_domain::media::Stream;
 use perch_domain::ports::{ArchivePort, ObjectStore};
 use perch_domain::sync::fault::StoreFault;
 use perch_domain::sync::keys::{CopyName, KeySpace, ShortHash};
 use perch_domain::sync::retry::RetryPauses;
-use perch_domain::sync::running::{RunningFile, next_piece};
+use perch_domain::sync::running::{LineRate, RunningFile, RunningWay, RunningWays, left_to_others, next_piece};
 use perch_domain::sync::target::SyncTarget;
 use perch_domain::task::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// How often it is looked for something new of a running event.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// However quiet it is, it is looked for what nobody told of.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A still that is being made goes before what is recorded, which takes the line for longer; so long it is waited for.
 const STILL_WITHIN: Duration = Duration::from_millis(800);
-/// How often it is looked for it.
-const LOOK_FOR_STILL_EVERY: Duration = Duration::from_millis(50);
 /// Nobody waits longer than this to try again while something happens.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often at most it is written down how much was sent: a card must not wear from it.
@@ -44,8 +47,14 @@ struct RunningCopies {
     keys: KeySpace,
     store: S3Store,
     urgent: Urgent,
+    /// Something is new: of a recording that goes on, or of a small picture.
+    news: watch::Sender<()>,
     /// How many pieces of each file that is being written are there.
     sent: BTreeMap<SegmentId, u32>,
+    line: LineRate,
+    ways: RunningWays,
+    /// Small pictures of files that are being written, or just were.
+    small: BTreeMap<SegmentId, SmallCopy>,
     /// Events that were seen running.
     events: BTreeMap<EventId, SeenEvent>,
     /// Whether whoever has the key of the copies can read their names.
@@ -63,6 +72,13 @@ struct SeenEvent {
     has_still: bool,
 }
 
+/// The small picture of a file on its way.
+struct SmallCopy {
+    camera: CameraId,
+    start: Timestamp,
+    pieces: Arc<SmallPieces>,
+}
+
 /// Keeps what happens copied to the target in `place` of the config's list. Errors like [`S3Store::open`]. Within a runtime.
 pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: KeySpace, urgent: Urgent) -> Result<()> {
     let Some(target) = means.targets.get(place).cloned() else { return Ok(()) };
@@ -72,7 +88,11 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
         target,
         keys,
         urgent,
+        news: means.news.clone(),
         sent: BTreeMap::new(),
+        line: LineRate::default(),
+        ways: RunningWays::default(),
+        small: BTreeMap::new(),
         events: BTreeMap::new(),
         has_names: false,
         amount: MonthSent::default(),
@@ -86,19 +106,29 @@ pub fn spawn(supervisor: &Supervisor, means: &CopyMeans, place: usize, keys: Key
 
 impl Task for RunningCopies {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        let mut news = self.news.subscribe();
         loop {
             self.count().await?;
+            news.mark_unchanged();
             let done = tokio::select! {
                 done = self.next() => done,
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             };
             let pause = match done? {
                 Ok(true) => continue,
-                Ok(false) if self.awaits_still() => LOOK_FOR_STILL_EVERY,
-                Ok(false) => LOOK_EVERY,
-                Err(fault) => self.failed(&fault),
+                Ok(false) => self.still_awaited().unwrap_or(LOOK_EVERY),
+                Err(fault) => {
+                    // Nothing new makes a store answer.
+                    let pause = self.failed(&fault);
+                    tokio::select! {
+                        () = self.means.clock.sleep(pause) => continue,
+                        () = shutdown.called() => return Ok(AttemptEnd::Done),
+                    }
+                }
             };
             tokio::select! {
+                // Never an error: `self.news` is the other end.
+                _ = news.changed() => {}
                 () = self.means.clock.sleep(pause) => {}
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
@@ -138,8 +168,8 @@ impl RunningCopies {
         self.sent.retain(|id, _| files.iter().any(|file| file.id == *id));
         let sent = match self.put_names(!files.is_empty()).await? {
             Ok(()) => match self.next_event(&files).await? {
-                Ok(false) if self.awaits_still() => Ok(false),
-                Ok(false) => self.next_of_file(&files).await?,
+                Ok(false) if self.still_awaited().is_some() => Ok(false),
+                Ok(false) => self.next_piece(&files).await?,
                 other => other,
             },
             Err(fault) => Err(fault),
@@ -148,15 +178,26 @@ impl RunningCopies {
             self.pauses.worked();
             self.failures.ended();
         }
-        let is_at_it = matches!(&sent, Ok(true) | Err(_)) || self.awaits_still();
-        self.urgent.set(is_at_it && !files.is_empty());
+        self.urgent.set(self.left_to_others(&files));
         Ok(sent)
     }
 
-    /// Whether an event has just begun, and its still may come at any moment.
-    fn awaits_still(&self) -> bool {
+    /// What else is copied may take so much of the line, bytes a second; all of it while nothing happens.
+    fn left_to_others(&self, files: &[RunningFile]) -> Option<u64> {
+        let needs = |file: &RunningFile| match self.small.get(&file.id) {
+            Some(small) => small.pieces.bytes_per_s(),
+            None => file.bytes_per_s().unwrap_or_default(),
+        };
+        let needed = files.iter().map(needs).sum();
+        (!files.is_empty() || !self.small.is_empty()).then(|| left_to_others(self.line.bytes_per_s(), needed))
+    }
+
+    /// For how long the still of an event that has just begun is still waited for; it may come at any moment.
+    fn still_awaited(&self) -> Option<Duration> {
         let now = self.means.clock.mono();
-        self.events.values().any(|event| !event.has_still && now.since(event.at) < STILL_WITHIN)
+        let waits = |event: &SeenEvent| STILL_WITHIN.saturating_sub(now.since(event.at));
+        let awaited = self.events.values().filter(|event| !event.has_still).map(waits);
+        awaited.filter(|left| !left.is_zero()).max()
     }
 
     /// What names are read with, before the first of them.
@@ -214,14 +255,14 @@ impl RunningCopies {
         Ok(Ok(false))
     }
 
-    async fn put_event(&self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
+    async fn put_event(&mut self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
         let wrong = |e| Error::internal("an event cannot be written as JSON").with_source(e);
         let json = serde_json::to_vec(event).map_err(wrong)?;
         let name = CopyName::Event { camera: event.camera.clone(), id: event.id };
         self.put(&name, "application/json", json.into()).await
     }
 
-    async fn put_still(&self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
+    async fn put_still(&mut self, event: &Event) -> Result<std::result::Result<(), StoreFault>> {
         let (recordings, id) = (self.means.recordings.clone(), event.id);
         let still = match blocking("reading a still", move || recordings.thumbnail(id)).await {
             Ok(still) => still,
@@ -235,8 +276,70 @@ impl RunningCopies {
         self.put(&name, "image/jpeg", still).await
     }
 
+    /// The next piece of a small picture where there is one, else of a recording.
+    async fn next_piece(&mut self, files: &[RunningFile]) -> Result<std::result::Result<bool, StoreFault>> {
+        self.choose(files);
+        match self.next_small().await? {
+            Ok(false) => self.next_of_file(files).await,
+            other => Ok(other),
+        }
+    }
+
+    /// Which picture of each file goes first; small ones begin and end.
+    fn choose(&mut self, files: &[RunningFile]) {
+        let (source, clock) = (self.means.small.clone(), &self.means.clock);
+        let now = clock.mono();
+        let has_small = |file: &RunningFile| match self.small.get(&file.id) {
+            Some(small) => small.pieces.goes_on(now),
+            None => source.small(&file.camera).is_some(),
+        };
+        self.ways.look(files, &self.sent, self.line.bytes_per_s(), has_small);
+        for file in files.iter().filter(|file| self.ways.of(file.id) == Some(RunningWay::Small)) {
+            if !self.small.contains_key(&file.id)
+                && let Some(pieces) = SmallPieces::begin(&*source, file, clock, &self.news)
+            {
+                tracing::debug!(
+                    store = self.target.name(),
+                    camera = %file.camera,
+                    "the line does not carry what is recorded: its small picture is copied first"
+                );
+                self.small.insert(file.id, SmallCopy { camera: file.camera.clone(), start: file.start, pieces });
+            }
+        }
+        self.small.retain(|id, small| {
+            if !files.iter().any(|file| file.id == *id) {
+                small.pieces.ends(now);
+            }
+            let goes_on = small.pieces.goes_on(now);
+            if !goes_on {
+                small.pieces.end();
+            }
+            goes_on
+        });
+    }
+
+    async fn next_small(&mut self) -> Result<std::result::Result<bool, StoreFault>> {
+        let next = self.small.iter().filter_map(|(id, small)| Some((small.pieces.next()?, *id, small)));
+        let Some(((number, body), id, small)) = next.min_by_key(|((number, _), id, _)| (*number, *id)) else {
+            return Ok(Ok(false));
+        };
+        if !self.amount.budget(&self.target, self.store.sent_bytes()).allows(body.len() as u64, true) {
+            return Ok(Ok(false));
+        }
+        let hash = ShortHash::of(&sha256(&body));
+        let (camera, start, stream) = (small.camera.clone(), small.start, Stream::Sub);
+        let (name, pieces) = (CopyName::Part { camera, start, stream, number, hash }, small.pieces.clone());
+        if let Err(fault) = self.put(&name, "video/mp4", body).await? {
+            return Ok(Err(fault));
+        }
+        tracing::trace!(segment = id.0, number, "a piece of a small picture is copied");
+        pieces.is_sent();
+        Ok(Ok(true))
+    }
+
     async fn next_of_file(&mut self, files: &[RunningFile]) -> Result<std::result::Result<bool, StoreFault>> {
-        let Some(piece) = next_piece(files, &self.sent) else { return Ok(Ok(false)) };
+        let are_main = files.iter().filter(|file| self.ways.of(file.id) == Some(RunningWay::Main));
+        let Some(piece) = next_piece(are_main, &self.sent) else { return Ok(Ok(false)) };
         let Some(file) = files.iter().find(|file| file.id == piece.id) else { return Ok(Ok(false)) };
         let budget = self.amount.budget(&self.target, self.store.sent_bytes());
         if !budget.allows(piece.range.end.saturating_sub(piece.range.start), true) {
@@ -248,7 +351,8 @@ impl RunningCopies {
         // It was sealed or given up meanwhile: it is copied as a whole.
         let Ok(Some(body)) = read else { return Ok(Ok(false)) };
         let hash = ShortHash::of(&sha256(&body));
-        let name = CopyName::Part { camera: file.camera.clone(), start: file.start, number: piece.number, hash };
+        let (camera, start, number, stream) = (file.camera.clone(), file.start, piece.number, Stream::Main);
+        let name = CopyName::Part { camera, start, stream, number, hash };
         if let Err(fault) = self.put(&name, "video/mp4", body).await? {
             return Ok(Err(fault));
         }
@@ -257,12 +361,17 @@ impl RunningCopies {
     }
 
     async fn put(
-        &self,
+        &mut self,
         name: &CopyName,
         content_type: &'static str,
         body: Bytes,
     ) -> Result<std::result::Result<(), StoreFault>> {
         let (object, body) = small_object((&self.target, &self.keys), name, content_type, body).await?;
-        Ok(self.store.put(&object, body).await)
+        let (bytes, began) = (body.len() as u64, self.means.clock.mono());
+        let done = self.store.put(&object, body).await;
+        if done.is_ok() {
+            self.line.took(bytes, self.means.clock.mono().since(began));
+        }
+        Ok(done)
     }
 }

@@ -14,6 +14,7 @@ use perch_domain::sync::keys::BoxId;
 use perch_domain::sync::object::PART_BYTES;
 use perch_domain::sync::status::{CopiesPort, CopyTargetStatus};
 use perch_domain::sync::target::{CopyWhat, StoreKeys};
+use perch_media::fanout::Hub;
 use perch_store::{FragmentPackets, SegmentWriter, Store, TrackFormat};
 use perch_test_stores::{Line, LineFault, Rights, TestStore};
 use std::path::PathBuf;
@@ -39,6 +40,17 @@ struct Bench {
     target: SyncTarget,
     server: TestStore,
     line: Line,
+    small: SmallOf,
+}
+
+/// The camera has a small picture, or none.
+#[derive(Clone, Default)]
+struct SmallOf(Option<Arc<Hub>>);
+
+impl SmallSource for SmallOf {
+    fn small(&self, _: &CameraId) -> Option<(Arc<Hub>, bool)> {
+        self.0.clone().map(|hub| (hub, false))
+    }
 }
 
 /// What runs of it; ends when it is dropped.
@@ -74,7 +86,8 @@ impl Bench {
         let settings = Current::new(config);
         let copies = Copies::new(settings.clone(), shared);
         store.recordings().copies_are_for(std::slice::from_ref(&target)).expect("noted");
-        Self { dir, clock, store, settings, copies, target, server, line }
+        let small = SmallOf::default();
+        Self { dir, clock, store, settings, copies, target, server, line, small }
     }
 
     /// Records a file of about so many bytes, which ends now.
@@ -142,16 +155,25 @@ impl Bench {
         let clock: SharedClock = self.clock.clone();
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Supervisor::new(clock.clone(), shutdown);
-        let means = CopyMeans {
-            recordings: self.store.recordings().clone(),
-            copies: self.copies.clone(),
-            clock,
-            targets: Arc::from([self.target.clone()]),
-        };
+        let means = self.means();
         let urgent = Urgent::default();
         spawn(&supervisor, &means, 0, self.keys(), urgent.clone()).expect("begun");
         crate::tasks::copies_running::spawn(&supervisor, &means, 0, self.keys(), urgent).expect("begun");
         Running { supervisor, _trigger: trigger }
+    }
+
+    fn means(&self) -> CopyMeans {
+        let news = watch::Sender::default();
+        let told = news.clone();
+        self.store.recordings().tell_of_running(Arc::new(move || told.send_replace(())));
+        CopyMeans {
+            recordings: self.store.recordings().clone(),
+            copies: self.copies.clone(),
+            clock: self.clock.clone(),
+            targets: Arc::from([self.target.clone()]),
+            small: Arc::new(self.small.clone()),
+            news,
+        }
     }
 
     fn keys(&self) -> KeySpace {
@@ -211,7 +233,7 @@ fn contents(folder: &std::path::Path) -> Vec<Vec<u8>> {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.path() {
                 path if path.is_dir() => walk(&path, out),
-                path if path.to_string_lossy().contains("-parts/") => {}
+                path if path.to_string_lossy().contains("-parts/") || path.to_string_lossy().contains("-small/") => {}
                 path if path.extension().is_some_and(|e| e == "mp4") => out.push(path),
                 _ => {}
             }
@@ -356,6 +378,34 @@ async fn what_happens_is_there_before_it_ends_and_whole_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_small_picture_goes_where_the_line_does_not_carry_the_large_one_which_follows() {
+    let mut b = Bench::new("all", "all").await;
+    let hub = Hub::new(CameraId::new("front").expect("valid"), b.clock.clone());
+    b.small = SmallOf(Some(hub.clone()));
+    let mut file = b.begin_file(b.begin_event());
+    // Four seconds of it wait already: the line took none of them.
+    (0..5).for_each(|n| b.write_fragment(&mut file, n));
+    let _running = b.start();
+    let folder = b.folder();
+    b.until("the small picture is wanted", |_| !hub.consumers(Stream::Sub).is_empty()).await;
+    for _ in 0..40 {
+        let (pts, keyframe) = (b.clock.mono(), true);
+        hub.publish_video(Stream::Sub, Arc::new(Packet::new(Track::Video, KEY.to_vec().into(), pts, keyframe)));
+        b.clock.advance(Duration::from_millis(200));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    b.until("it is there", |_| pieces_in(&folder, "-small/").len() > 3).await;
+    let small = pieces_in(&folder, "-small/");
+    assert!(small[0].windows(4).any(|name| name == b"moov") && small[1].windows(4).any(|name| name == b"moof"));
+    assert!(pieces(&folder).len() <= 2, "of the large one no more than was on its way");
+    file.0.seal().expect("sealed");
+    b.until("nobody wants it any more", |_| hub.consumers(Stream::Sub).is_empty()).await;
+    b.until_all_there(1).await;
+    b.until("all pieces are gone", |_| pieces(&folder).is_empty() && pieces_in(&folder, "-small/").is_empty()).await;
+    assert!(b.copied() == b.local());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_happens_keeps_within_the_month_too() {
     let mut b = Bench::new("all", "all").await;
     b.target.monthly_bytes = 120_000;
@@ -384,7 +434,11 @@ fn walk_all(folder: &std::path::Path) -> Vec<PathBuf> {
 }
 
 fn pieces(folder: &std::path::Path) -> Vec<Vec<u8>> {
-    let all = walk_all(folder).into_iter().filter(|path| path.to_string_lossy().contains("-parts/"));
+    pieces_in(folder, "-parts/")
+}
+
+fn pieces_in(folder: &std::path::Path, which: &str) -> Vec<Vec<u8>> {
+    let all = walk_all(folder).into_iter().filter(|path| path.to_string_lossy().contains(which));
     all.filter_map(|path| std::fs::read(path).ok()).collect()
 }
 
@@ -433,14 +487,7 @@ async fn copies_that_were_deleted_or_damaged_are_made_again_or_said_to_be_lost()
     b.clock.advance(2 * SETTLED_AFTER);
     let running = b.start();
     b.until_all_there(2).await;
-    let clock: SharedClock = b.clock.clone();
-    let means = CopyMeans {
-        recordings: b.store.recordings().clone(),
-        copies: b.copies.clone(),
-        clock,
-        targets: Arc::from([b.target.clone()]),
-    };
-    crate::tasks::copies_looked_at::spawn(&running.supervisor, &means, 0).expect("begun");
+    crate::tasks::copies_looked_at::spawn(&running.supervisor, &b.means(), 0).expect("begun");
     let objects = || -> Vec<PathBuf> {
         let mut all = walk_all(&b.folder());
         all.retain(|path| path.extension().is_some_and(|e| e == "mp4"));

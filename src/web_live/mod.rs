@@ -3,11 +3,13 @@
 
 mod asking;
 mod jpegs;
+mod packaged;
 mod packager;
 mod pieces;
 mod stream;
 
-pub use packager::Packagers;
+pub use packaged::Packaged;
+pub use packager::{Packagers, package};
 
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;

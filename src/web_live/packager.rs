@@ -2,6 +2,7 @@
 //! beside.
 
 use super::jpegs::JpegStream;
+use super::packaged::Packaged;
 use super::stream::LiveStream;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
@@ -51,7 +52,7 @@ impl Packagers {
             tokio::select! {
                 () = shutdown.called() => return Ok(()),
                 start = self.starting.recv() => match start {
-                    Some(ToBegin::Hls(stream)) => drop(running.spawn(package(Ends(stream), self.clock.clone()))),
+                    Some(ToBegin::Hls(stream)) => drop(running.spawn(package(stream, self.clock.clone()))),
                     Some(ToBegin::Jpegs(stream)) => {
                         let encoder = self.encoder.clone();
                         running.spawn(show(PicturesEnd(stream), encoder, self.clock.clone()));
@@ -67,9 +68,9 @@ impl Packagers {
 }
 
 /// A stream that is over for all when its packager is.
-struct Ends(Arc<LiveStream>);
+struct Ends<P: Packaged>(Arc<P>);
 
-impl Drop for Ends {
+impl<P: Packaged> Drop for Ends<P> {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -92,14 +93,14 @@ async fn show(stream: PicturesEnd, encoder: Arc<JpegEncoder>, clock: SharedClock
 }
 
 /// The queue from the fan-out.
-struct Entry {
+struct Entry<P> {
     queue: mpsc::Sender<(u64, Delivery)>,
-    stream: Arc<LiveStream>,
+    stream: Arc<P>,
     /// How often the source broke off.
     breaks: u64,
 }
 
-impl Sink for Entry {
+impl<P: Packaged> Sink for Entry<P> {
     fn offer(&mut self, delivery: Delivery) -> Receipt {
         match self.queue.try_send((self.breaks, delivery)) {
             Ok(()) => Receipt::Taken,
@@ -113,19 +114,21 @@ impl Sink for Entry {
     }
 }
 
-async fn package(stream: Ends, clock: SharedClock) {
-    let stream = &stream.0;
+/// Packages a stream until nothing more of it is wanted, or its camera is no more.
+pub async fn package<P: Packaged>(stream: Arc<P>, clock: SharedClock) {
+    let ends = Ends(stream);
+    let stream = &ends.0;
     let Some(hub) = stream.hub() else { return };
-    let (camera, view) = (hub.camera().clone(), stream.view);
+    let (camera, view) = (hub.camera().clone(), stream.view());
     let (queue, mut packets) = mpsc::channel(WAITING);
     let entry = Entry { queue, stream: stream.clone(), breaks: 0 };
-    let joined = hub.join(view.stream, stream.has_sound, "HLS", Box::new(entry));
+    let joined = hub.join(view.stream, stream.has_sound(), P::NAME, Box::new(entry));
     // A camera that is removed, or switched off, is not kept by who watches it.
     drop(hub);
     tracing::debug!(%camera, %view, "a live stream is packaged for players");
     let mut packager = Packager::new(stream.clone(), clock.clone());
     let mut early = Vec::new();
-    if stream.has_sound {
+    if stream.has_sound() {
         let heard = async {
             while let Some(delivery) = packets.recv().await {
                 let is_sound = delivery.1.packet.track == Track::Audio;
@@ -156,8 +159,8 @@ async fn package(stream: Ends, clock: SharedClock) {
 }
 
 /// One stream on its way into its window.
-struct Packager {
-    stream: Arc<LiveStream>,
+struct Packager<P> {
+    stream: Arc<P>,
     clock: SharedClock,
     cutter: LiveCutter,
     hearing: Hearing,
@@ -176,10 +179,10 @@ struct Open {
     begins: bool,
 }
 
-impl Packager {
-    fn new(stream: Arc<LiveStream>, clock: SharedClock) -> Self {
-        let (cutter, hearing, run, open) = Default::default();
-        Self { stream, clock, cutter, hearing, run, open, breaks: 0 }
+impl<P: Packaged> Packager<P> {
+    fn new(stream: Arc<P>, clock: SharedClock) -> Self {
+        let (hearing, run, open) = Default::default();
+        Self { cutter: stream.cutter(), stream, clock, hearing, run, open, breaks: 0 }
     }
 
     /// Sound comes, as is known before it is its turn.
@@ -238,9 +241,13 @@ impl Packager {
         if self.run.as_ref().is_some_and(|run| run.goes_on_with(&format)) {
             return true;
         }
-        match LiveFragments::begin(format, keyframe.pts, keyframe.shown_later) {
+        let Some(zero) = self.stream.zero(keyframe.pts) else {
+            self.begin_anew();
+            return false;
+        };
+        match LiveFragments::begin(format, zero, keyframe.shown_later) {
             Ok((run, map)) => {
-                self.stream.change(self.breaks, |window| window.begin(map));
+                self.stream.begin(self.breaks, map);
                 self.run = Some(run);
                 // Sound from before a run's first picture is of none.
                 self.open = Open::default();
@@ -271,7 +278,7 @@ impl Packager {
                 let part = LivePart { duration: end.since(first.pts), starts: first.keyframe, data };
                 let (utc, now) = (self.clock.utc(), self.clock.mono());
                 let at = utc.plus_micros(first.pts.micros_since(now));
-                self.stream.change(self.breaks, |window| window.push(part, begins, at));
+                self.stream.push(self.breaks, part, begins, at);
             }
             Ok(None) => {}
             Err(e) => tracing::debug!(error = %e, "a part of a live stream is left out"),

@@ -69,6 +69,7 @@ impl Drop for FilePieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web_live::packaged::Packaged;
     use perch_base::clock::{Clock, ManualClock};
     use perch_base::ids::{CameraId, DeviceId};
     use perch_domain::access::{CameraGrant, GrantLimits, Principal, Role};

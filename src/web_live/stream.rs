@@ -1,9 +1,11 @@
 //! One stream of one camera as players get it: what its packager made, and who waits for more.
 
+use super::packaged::Packaged;
+use bytes::Bytes;
 use perch_base::sync::lock;
-use perch_base::time::MonoTime;
-use perch_domain::live_hls::{IDLE_AFTER, LiveView};
-use perch_domain::live_window::LiveWindow;
+use perch_base::time::{MonoTime, Timestamp};
+use perch_domain::live_hls::{IDLE_AFTER, LiveCutter, LiveView};
+use perch_domain::live_window::{LivePart, LiveWindow};
 use perch_media::fanout::Hub;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -12,9 +14,9 @@ use tokio::sync::watch;
 /// A stream, shared by its packager and all who watch.
 pub struct LiveStream {
     hub: Weak<Hub>,
-    pub view: LiveView,
+    view: LiveView,
     /// Whether sound is to be expected.
-    pub has_sound: bool,
+    has_sound: bool,
     window: Mutex<LiveWindow>,
     /// Counts what changed in it.
     changed: watch::Sender<u64>,
@@ -45,11 +47,6 @@ impl LiveStream {
         }
     }
 
-    /// The fan-out that it is of, while that is there.
-    pub fn hub(&self) -> Option<Arc<Hub>> {
-        self.hub.upgrade()
-    }
-
     /// Whether it is of this fan-out.
     pub fn is_of(&self, hub: &Arc<Hub>) -> bool {
         self.hub.upgrade().is_some_and(|own| Arc::ptr_eq(&own, hub))
@@ -61,7 +58,7 @@ impl LiveStream {
     }
 
     /// Changes what there is, unless the source broke off since: `breaks` is how often it had.
-    pub fn change(&self, breaks: u64, change: impl FnOnce(&mut LiveWindow)) {
+    fn change(&self, breaks: u64, change: impl FnOnce(&mut LiveWindow)) {
         {
             let mut window = lock(&self.window);
             if window.forgotten() != breaks {
@@ -72,13 +69,6 @@ impl LiveStream {
         self.changed.send_modify(|n| *n += 1);
     }
 
-    /// The source broke off, or its privacy masks change: nothing from before is shown from this moment on. Returns how often that was.
-    pub fn break_off(&self) -> u64 {
-        let mut window = lock(&self.window);
-        window.forget();
-        window.forgotten()
-    }
-
     /// Somebody asks, and waits for what changes until this is dropped.
     pub fn follow(&self, now: MonoTime) -> Follower<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -86,21 +76,59 @@ impl LiveStream {
         Follower { stream: self, changes: self.changed.subscribe() }
     }
 
+    /// Whether nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+}
+
+impl Packaged for LiveStream {
+    const NAME: &str = "HLS";
+
+    fn hub(&self) -> Option<Arc<Hub>> {
+        self.hub.upgrade()
+    }
+
+    fn view(&self) -> LiveView {
+        self.view
+    }
+
+    fn has_sound(&self) -> bool {
+        self.has_sound
+    }
+
+    fn cutter(&self) -> LiveCutter {
+        LiveCutter::default()
+    }
+
+    fn zero(&self, keyframe: MonoTime) -> Option<MonoTime> {
+        Some(keyframe)
+    }
+
+    fn begin(&self, breaks: u64, map: Bytes) {
+        self.change(breaks, |window| window.begin(map));
+    }
+
+    fn push(&self, breaks: u64, part: LivePart, begins: bool, at: Timestamp) {
+        self.change(breaks, |window| window.push(part, begins, at));
+    }
+
+    /// Nothing from before is shown from this moment on, also where its privacy masks change.
+    fn break_off(&self) -> u64 {
+        let mut window = lock(&self.window);
+        window.forget();
+        window.forgotten()
+    }
+
     /// Whether nobody asked for so long that it ends.
-    pub fn is_idle(&self, now: MonoTime) -> bool {
+    fn is_idle(&self, now: MonoTime) -> bool {
         let asked = MonoTime(self.asked_us.load(Ordering::SeqCst));
         self.waiting.load(Ordering::SeqCst) == 0 && now.since(asked) >= IDLE_AFTER
     }
 
-    /// Nothing more comes.
-    pub fn end(&self) {
+    fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.changed.send_modify(|n| *n += 1);
-    }
-
-    /// Whether nothing more comes.
-    pub fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
     }
 }
 

@@ -6,6 +6,7 @@ use perch_base::age::{self, Recipient};
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::time::Timestamp;
 use perch_domain::evidence::{ContentHash, EvidenceKey, ManifestHead, ManifestLine, RecordedFile, StatementHead, sign};
+use perch_domain::media::Stream;
 use perch_domain::sync::keys::{CopyName, KeyForm, KeySpace, NameKey, ShortHash, parse_copied};
 use perch_pki::BoxKey;
 use perch_test_stores::{Line, LineFault, Rights, TestStore};
@@ -184,7 +185,7 @@ impl Copied {
         let parts = [(0, marks[0])].into_iter().chain(marks.iter().copied().zip(ends));
         for ((from, to), number) in parts.take(3).zip(0..) {
             let hash = ShortHash::of(&ContentHash::of(&bytes[from..to]).0);
-            let name = CopyName::Part { camera: camera.clone(), start, number, hash };
+            let name = CopyName::Part { camera: camera.clone(), start, stream: Stream::Main, number, hash };
             put(space.key(&name), &bytes[from..to], space.is_sealed());
         }
         if let (Some(key), KeyForm::Opaque(names)) = (space.name_key(), form) {

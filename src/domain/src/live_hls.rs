@@ -103,8 +103,17 @@ pub enum LiveCut {
 }
 
 /// Cuts a stream into parts and segments, picture by picture.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LiveCutter(Option<Cuts>);
+#[derive(Clone, Copy, Debug)]
+pub struct LiveCutter {
+    part: Duration,
+    cuts: Option<Cuts>,
+}
+
+impl Default for LiveCutter {
+    fn default() -> Self {
+        Self::of(PART)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Cuts {
@@ -114,17 +123,22 @@ struct Cuts {
 }
 
 impl LiveCutter {
+    /// Parts are to be so long, where the pictures allow it.
+    pub const fn of(part: Duration) -> Self {
+        Self { part, cuts: None }
+    }
+
     /// What the picture of this moment begins. A part ends before it would be longer than it should, as far as the last interval tells.
     pub fn place(&mut self, pts: MonoTime, keyframe: bool) -> LiveCut {
-        let Some(cuts) = &mut self.0 else {
-            self.0 = Some(Cuts { segment: pts, part: pts, newest: pts });
+        let Some(cuts) = &mut self.cuts else {
+            self.cuts = Some(Cuts { segment: pts, part: pts, newest: pts });
             return LiveCut::Segment;
         };
         let interval = pts.since(cuts.newest);
         cuts.newest = pts;
         let (part, segment) = (pts.since(cuts.part), pts.since(cuts.segment));
-        let is_due = part + interval > PART;
-        if (keyframe && segment >= MIN_SEGMENT) || (is_due && segment + PART > MAX_SEGMENT) {
+        let is_due = part + interval > self.part;
+        if (keyframe && segment >= MIN_SEGMENT) || (is_due && segment + self.part > MAX_SEGMENT) {
             (cuts.segment, cuts.part) = (pts, pts);
             LiveCut::Segment
         } else if is_due {
@@ -137,7 +151,7 @@ impl LiveCutter {
 
     /// The source broke off: what comes next begins anew.
     pub fn end(&mut self) {
-        self.0 = None;
+        self.cuts = None;
     }
 }
 

@@ -10,17 +10,18 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::{Secret, random_bytes};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, base64};
-use perch_domain::archive::TimeRange;
+use perch_domain::archive::{Fragment, TimeRange};
 use perch_domain::sync::hours::{CopyHour, RecordingCopy, hours_of, whole_hours};
 use perch_domain::sync::object::Sha256;
 use perch_domain::sync::plan::{CopyRecord, CopyStage, ToCopy};
-use perch_domain::sync::running::RunningFile;
+use perch_domain::sync::running::{RunningFile, RunningFragment};
 use perch_domain::sync::target::{CopyWhat, SyncTarget};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// Where the secret of names is kept.
 const NAME_SECRET_KEY: &str = "copy_names";
@@ -125,10 +126,15 @@ impl Recordings {
                 start: s.start,
                 event: s.event?,
                 init_bytes: s.init_size_bytes,
-                ends: s.fragments.iter().map(|f| f.offset_bytes + f.size_bytes).collect(),
+                fragments: s.fragments.iter().map(|f| running_fragment(s.start, f)).collect(),
             })
         });
         running.collect()
+    }
+
+    /// `told` is called whenever what [`Self::running_files`] says changes, or an event's still, by whoever changed it: it must not wait.
+    pub fn tell_of_running(&self, told: Arc<dyn Fn() + Send + Sync>) {
+        self.index().tell_of_running(told);
     }
 
     /// Bytes of a file that is being written; `None` where it no longer is.
@@ -326,6 +332,13 @@ impl Recordings {
 }
 
 /// Says of recordings (of one, or of all) whether all targets that want them have verified copies.
+fn running_fragment(start: Timestamp, fragment: &Fragment) -> RunningFragment {
+    RunningFragment {
+        ends_bytes: fragment.offset_bytes + fragment.size_bytes,
+        ends: start.plus_micros(fragment.start_us + fragment.duration_us),
+    }
+}
+
 fn mark_copied(tx: &Transaction<'_>, targets: &[SyncTarget], id: Option<SegmentId>) -> Result<(), Fail> {
     let names = |what: &dyn Fn(CopyWhat) -> bool| {
         let wanted: Vec<String> = targets.iter().filter(|t| what(t.what)).map(SyncTarget::name).collect();

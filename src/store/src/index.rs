@@ -7,7 +7,7 @@ use perch_base::ids::SegmentId;
 use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Rows of recordings, events and gaps. Clones share it; every call may block for the time of a disk access.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct Inner {
     /// copied. A change leaves `rows` first and `live` then: what is asked of memory first and of the database then is found twice,
     /// never missed.
     live: Mutex<HashMap<SegmentId, Live>>,
+    /// Who is told what changes of files that are being written, and of stills: whoever copies them while they are.
+    told_of_running: OnceLock<Arc<dyn Fn() + Send + Sync>>,
     /// Changes of recordings' rows that the database has yet to take.
     rows: Rows,
     pub(crate) failures: Failures,
@@ -45,11 +47,24 @@ pub(crate) struct Failures {
 impl Index {
     pub(crate) fn new(db: &Arc<Db>) -> Self {
         let (db, live, rows) = (db.clone(), Mutex::default(), Rows::default());
-        Self { inner: Arc::new(Inner { db, live, rows, failures: Failures::default() }) }
+        let told_of_running = OnceLock::new();
+        Self { inner: Arc::new(Inner { db, live, told_of_running, rows, failures: Failures::default() }) }
     }
 
     pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<SegmentId, Live>> {
         lock(&self.inner.live)
+    }
+
+    /// Of a file that is being written, or of a still, something is new.
+    pub(crate) fn running_changed(&self) {
+        if let Some(told) = self.inner.told_of_running.get() {
+            told();
+        }
+    }
+
+    /// Whoever came first is told.
+    pub(crate) fn tell_of_running(&self, told: Arc<dyn Fn() + Send + Sync>) {
+        let _ = self.inner.told_of_running.set(told);
     }
 
     pub(crate) fn rows(&self) -> &Rows {

@@ -37,6 +37,7 @@ impl Recordings {
             .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
         let _one_at_a_time = lock(&self.index().rows().naming);
         self.index().change(RowChange::Still { event: id, boxes: boxes.to_vec() })?;
+        self.index().running_changed();
         Ok(Event { boxes: boxes.to_vec(), has_thumbnail: true, ..self.index().event_by_id(id)? })
     }
 

@@ -20,6 +20,7 @@ impl Recordings {
                 }
             }
         }
+        self.index().running_changed();
         self.index().change(RowChange::Claim { files: files.to_vec(), event })
     }
 

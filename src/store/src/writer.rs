@@ -162,6 +162,7 @@ impl SegmentWriter {
             s.end = self.start.plus_micros(fragment.start_us + fragment.duration_us);
             s.fragments.push(fragment);
         }
+        self.recordings.index().running_changed();
         Ok(self.buffer.len() as u64)
     }
 
@@ -193,6 +194,7 @@ impl SegmentWriter {
             live.is_complete = true;
             live.segment.clone()
         };
+        self.recordings.index().running_changed();
         segment.state = sealed_state(&segment);
         let path = self.path.clone();
         if segment.fragments.is_empty() {

@@ -8,6 +8,8 @@
 //! <prefix>/<box>/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z-parts/<n>-<sha256[..16]>.mp4
 //!                                                           a recording that goes on: 0 is its header, then its fragments, which
 //!                                                           play when they are put one after the other
+//! <prefix>/<box>/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z-small/<n>-<sha256[..16]>.mp4
+//!                                                           the same of its small picture, where the line does not carry the large one
 //! <prefix>/<box>/_manifests/<YYYY-MM-DD>/<n>-<sha256[..16]>.jsonl             signed manifests ([`crate::evidence`])
 //! ```
 //! What is encrypted has `.age` behind its name. Where names are to say nothing either ([`KeyForm::Opaque`]), all of this below the
@@ -16,6 +18,7 @@
 //!
 //! The hash is that of the content before it is encrypted, so the same recording always has the same name.
 
+use crate::media::Stream;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
 use perch_base::age::Recipient;
@@ -143,6 +146,8 @@ pub enum CopyName {
         camera: CameraId,
         /// UTC of the recording's time 0.
         start: Timestamp,
+        /// Of which picture it is: the recorded one, or the small one of the same time.
+        stream: Stream,
         /// 0 is its header (`ftyp` and `moov`), n its n-th fragment.
         number: u32,
         /// Of the piece's bytes.
@@ -195,7 +200,9 @@ impl CopyName {
             Self::Facts { hash, .. } => format!("{folder}/{day}/{time}Z-{hash}.json"),
             Self::Event { id, .. } => format!("{folder}/{day}/{time}Z-event-{id}.json"),
             Self::Still { id, .. } => format!("{folder}/{day}/{time}Z-event-{id}.jpg"),
-            Self::Part { number, hash, .. } => format!("{folder}/{day}/{time}Z-parts/{number:05}-{hash}.mp4"),
+            Self::Part { stream, number, hash, .. } => {
+                format!("{folder}/{day}/{time}Z-{}/{number:05}-{hash}.mp4", parts_folder(*stream))
+            }
             Self::Manifest { number, hash, .. } => format!("{folder}/{day}/{number:08}-{hash}.jsonl"),
         }
     }
@@ -223,8 +230,8 @@ impl CopyName {
         let start = parse_time(day, time)?;
         if let Some(below) = below {
             let (number, hash) = below.strip_suffix(".mp4")?.split_once('-')?;
-            let number = number.parse().ok().filter(|_| rest == "parts")?;
-            return Some(Self::Part { camera, start, number, hash: parse_hash(hash)? });
+            let stream = Stream::ALL.into_iter().find(|stream| parts_folder(*stream) == rest)?;
+            return Some(Self::Part { camera, start, stream, number: number.parse().ok()?, hash: parse_hash(hash)? });
         }
         let (stem, extension) = rest.rsplit_once('.')?;
         if let Some(id) = stem.strip_prefix("event-") {
@@ -241,6 +248,14 @@ impl CopyName {
             "json" => Some(Self::Facts { camera, start, hash }),
             _ => None,
         }
+    }
+}
+
+/// What the folder of a recording's pieces ends with.
+fn parts_folder(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Main => "parts",
+        Stream::Sub => "small",
     }
 }
 
@@ -493,7 +508,7 @@ mod tests {
         ShortHash::of(&sha256(content))
     }
 
-    fn each() -> [CopyName; 6] {
+    fn each() -> [CopyName; 7] {
         let (start, hash) = (at("2026-05-01T12:34:56.789Z"), hash(b"abc"));
         let id = EventId(start.0 + 123);
         [
@@ -501,7 +516,8 @@ mod tests {
             CopyName::Facts { camera: camera(), start, hash },
             CopyName::Event { camera: camera(), id },
             CopyName::Still { camera: camera(), id },
-            CopyName::Part { camera: camera(), start, number: 7, hash },
+            CopyName::Part { camera: camera(), start, stream: Stream::Main, number: 7, hash },
+            CopyName::Part { camera: camera(), start, stream: Stream::Sub, number: 7, hash },
             CopyName::Manifest { from: at("2026-05-01T00:00:00Z"), number: 17, hash },
         ]
     }
@@ -524,6 +540,7 @@ mod tests {
             "front/2026-05-01/123456.789Z-event-1777638896789123.json",
             "front/2026-05-01/123456.789Z-event-1777638896789123.jpg",
             "front/2026-05-01/123456.789Z-parts/00007-ba7816bf8f01cfea.mp4",
+            "front/2026-05-01/123456.789Z-small/00007-ba7816bf8f01cfea.mp4",
             "_manifests/2026-05-01/00000017-ba7816bf8f01cfea.jsonl",
         ];
         assert_eq!(keys, want.map(|path| format!("{folder}/{path}")));

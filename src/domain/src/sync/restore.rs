@@ -2,6 +2,7 @@
 
 use super::keys::{BoxId, CopyName, KeyForm, KeySpace, NameKey, ShortHash};
 use crate::archive::TimeRange;
+use crate::media::Stream;
 use perch_base::Result;
 use perch_base::ids::CameraId;
 use perch_base::time::{DAY_US, Timestamp};
@@ -47,6 +48,8 @@ pub struct ToFetch {
 /// A recording of which only pieces are there: the box was gone before it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
+    /// Which picture it is of: the small one goes first where a line does not carry the large one.
+    pub stream: Stream,
     /// Its header, and its fragments up to the first that is missing, in order.
     pub parts: Vec<ToFetch>,
     /// How many more there are behind one that is missing.
@@ -82,7 +85,7 @@ pub fn read_any(prefix: &str, names: &[NameKey], key: &str) -> Result<Option<ToF
 pub fn plan_restore(ask: &RestoreAsk, found: Vec<ToFetch>) -> RestorePlan {
     let mut plan = RestorePlan::default();
     let mut boxes = BTreeSet::new();
-    let mut parts: BTreeMap<(BoxId, CameraId, Timestamp), BTreeMap<u32, ToFetch>> = BTreeMap::new();
+    let mut parts: BTreeMap<(BoxId, CameraId, Timestamp, Stream), BTreeMap<u32, ToFetch>> = BTreeMap::new();
     let mut finished = BTreeSet::new();
     // The recording that was running when the range begins, of each camera.
     let mut running: BTreeMap<(BoxId, CameraId), ToFetch> = BTreeMap::new();
@@ -97,9 +100,9 @@ pub fn plan_restore(ask: &RestoreAsk, found: Vec<ToFetch>) -> RestorePlan {
         let is_wanted = match &one.name {
             // Its name says the day alone; one may be about the hours before.
             CopyName::Manifest { .. } => start < to && start >= from.plus_micros(-2 * DAY_US),
-            CopyName::Part { camera, start, number, .. } => {
+            CopyName::Part { camera, start, stream, number, .. } => {
                 if is_within || may_reach_in {
-                    let of = parts.entry((one.box_id, camera.clone(), *start)).or_default();
+                    let of = parts.entry((one.box_id, camera.clone(), *start, *stream)).or_default();
                     of.insert(*number, one.clone());
                 }
                 false
@@ -125,8 +128,8 @@ pub fn plan_restore(ask: &RestoreAsk, found: Vec<ToFetch>) -> RestorePlan {
     plan.whole.extend(running.into_values());
     let rank = |one: &ToFetch| (!matches!(one.name, CopyName::Manifest { .. }), one.name.start());
     plan.whole.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
-    for (of, parts) in parts {
-        if finished.contains(&of) {
+    for ((box_id, camera, start, stream), parts) in parts {
+        if finished.contains(&(box_id, camera, start)) {
             continue;
         }
         let all = parts.len();
@@ -134,8 +137,8 @@ pub fn plan_restore(ask: &RestoreAsk, found: Vec<ToFetch>) -> RestorePlan {
         let parts: Vec<_> = in_order.map(|((_, part), _)| part).collect();
         // A header alone shows nothing, and fragments without it neither.
         if parts.len() > 1 {
-            boxes.insert(of.0);
-            plan.unfinished.push(Unfinished { left_over: all - parts.len(), parts });
+            boxes.insert(box_id);
+            plan.unfinished.push(Unfinished { stream, left_over: all - parts.len(), parts });
         }
     }
     plan.boxes = boxes.into_iter().collect();
@@ -173,7 +176,11 @@ mod tests {
     }
 
     fn part(start: &str, number: u32) -> CopyName {
-        CopyName::Part { camera: camera("front"), start: at(start), number, hash: hash(start) }
+        CopyName::Part { camera: camera("front"), start: at(start), stream: Stream::Main, number, hash: hash(start) }
+    }
+
+    fn small(start: &str, number: u32) -> CopyName {
+        CopyName::Part { camera: camera("front"), start: at(start), stream: Stream::Sub, number, hash: hash(start) }
     }
 
     fn manifest(number: u64) -> CopyName {
@@ -244,9 +251,15 @@ mod tests {
             part("12:03:00", 0),
             part("14:00:00", 0),
             part("14:00:00", 1),
+            // What the line carried of it.
+            small("12:00:00", 0),
+            small("12:00:00", 1),
+            small("12:01:00", 0),
+            small("12:01:00", 1),
         ];
         let plan = plan_restore(&ask("12:00:10", "13:00:00"), found(BoxId::of(b"key"), &KeyForm::Plain, &all));
-        assert_eq!(plan.unfinished.len(), 1, "{plan:?}");
+        let streams: Vec<_> = plan.unfinished.iter().map(|one| (one.stream, one.parts.len())).collect();
+        assert_eq!(streams, [(Stream::Main, 3), (Stream::Sub, 2)], "{plan:?}");
         let names: Vec<_> = plan.unfinished[0].parts.iter().map(|part| part.name.clone()).collect();
         assert_eq!((names, plan.unfinished[0].left_over), (vec![all[1].clone(), all[2].clone(), all[0].clone()], 1));
         assert_eq!(plan.whole.len(), 1);
